@@ -1,0 +1,30 @@
+"""What may be done to a machine, as frozen values; a task yields them and the engine applies them."""
+
+from runbook.changes.base import Change, Content, Machine, RunCommand
+from runbook.changes.files import Chmod, Compress, Link, MakeFolder, Move, Produce, Remove, Write
+from runbook.changes.processes import Request, Run
+from runbook.changes.values import Completed, Exchange, FileRef, Found, Response, Stat, Usage
+
+__all__ = [
+    "Change",
+    "Chmod",
+    "Completed",
+    "Compress",
+    "Content",
+    "Exchange",
+    "FileRef",
+    "Found",
+    "Link",
+    "Machine",
+    "MakeFolder",
+    "Move",
+    "Produce",
+    "Remove",
+    "Request",
+    "Response",
+    "Run",
+    "RunCommand",
+    "Stat",
+    "Usage",
+    "Write",
+]

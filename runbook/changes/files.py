@@ -1,0 +1,206 @@
+"""Changes to files and folders: Write, Remove, Move, MakeFolder, Chmod, Link, Compress, Produce."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from runbook.changes.base import AFTER_THE_RUN, Change, Content, Machine, Outcome, text_diff
+from runbook.changes.values import FileRef, Stat
+from runbook.units import Mode, Secret, human_bytes
+from runbook.unknown import Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Write(Change):
+    """Give a file this content, whole or not at all.
+
+    `was` is the status it was planned on (None: there is no such file) and `before` its text, for the diff. `mode` None keeps
+    the mode of an existing file, and is 0644 less the umask for a new one. `mtime` in ns; None is now.
+    """
+
+    kind: ClassVar[str] = "write"
+    path: Path
+    content: Content
+    mode: int | None = None
+    was: Stat | None = None
+    before: bytes | None = field(default=None, repr=False)
+    mtime: int | None = None
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    def apply(self, host: Machine) -> None:
+        host.write(self.path, self.content, mode=self.mode, was=self.was, mtime=self.mtime)
+
+    def describe(self) -> str:
+        size = "secret content" if isinstance(self.content, Secret) else human_bytes(content_size(self.content))
+        verb = "replaced" if self.was else "created"
+        return f"{verb}, {size}" + (f", {Mode(self.mode)}" if self.mode is not None else "")
+
+    def diff(self) -> str | None:
+        if not isinstance(self.content, bytes):
+            return None
+        return text_diff(self.before if self.was else None, self.content, str(self.path))
+
+
+def content_size(content: bytes | FileRef) -> int:
+    return content.size if isinstance(content, FileRef) else len(content)
+
+
+@dataclass(frozen=True, slots=True)
+class Remove(Change):
+    """Delete a file, a link (never what it points to) or an empty folder, if it is still the one that was planned on."""
+
+    kind: ClassVar[str] = "remove"
+    path: Path
+    was: Stat
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    def apply(self, host: Machine) -> None:
+        host.remove(self.path, was=self.was)
+
+    def describe(self) -> str:
+        if self.was.kind != "file":
+            return f"{self.was.kind} removed"
+        return "removed" if isinstance(self.was.size, Unknown) else f"removed, {human_bytes(self.was.size)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Move(Change):
+    """Rename a file or folder; what is at the destination is never overwritten."""
+
+    kind: ClassVar[str] = "move"
+    path: Path
+    to: Path
+    was: Stat
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    def apply(self, host: Machine) -> None:
+        host.move(self.path, self.to, was=self.was)
+
+    def describe(self) -> str:
+        return f"moved to {self.to}"
+
+
+@dataclass(frozen=True, slots=True)
+class MakeFolder(Change):
+    """Make one folder; its parent exists, or is made by an earlier change. `mode` None is 0755 less the umask."""
+
+    kind: ClassVar[str] = "make folder"
+    path: Path
+    mode: int | None = None
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    def apply(self, host: Machine) -> None:
+        host.make_folder(self.path, mode=self.mode)
+
+    def describe(self) -> str:
+        return "created" + (f", {Mode(self.mode)}" if self.mode is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Chmod(Change):
+    """Give a file or folder these permission bits."""
+
+    kind: ClassVar[str] = "chmod"
+    path: Path
+    mode: int
+    was: Stat
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    def apply(self, host: Machine) -> None:
+        host.chmod(self.path, self.mode, was=self.was)
+
+    def describe(self) -> str:
+        return f"{Mode(self.was.mode)} to {Mode(self.mode)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Change):
+    """Make a link at `path`, symbolic or hard, that leads to `to`; an existing link or file there is replaced in one rename."""
+
+    kind: ClassVar[str] = "link"
+    path: Path
+    to: str
+    hard: bool = False
+    was: Stat | None = None
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    def apply(self, host: Machine) -> None:
+        host.link(self.path, self.to, hard=self.hard, was=self.was)
+
+    def describe(self) -> str:
+        return f"{'hard link' if self.hard else 'link'} to {self.to}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compress(Change):
+    """Write a file's gzip beside or elsewhere; the archive gets the file's mode and time. The file itself stays.
+
+    `level` is isal's: 0 fastest to 3 smallest.
+    """
+
+    kind: ClassVar[str] = "compress"
+    path: Path
+    to: Path
+    was: Stat
+    level: int = 2
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    def apply(self, host: Machine) -> None:
+        host.compress(self.path, self.to, was=self.was, level=self.level)
+
+    def describe(self) -> str:
+        return f"into {self.to}"
+
+
+@dataclass(frozen=True, slots=True)
+class Produce(Change):
+    """Make a file whose content is only known by doing it.
+
+    `make(temporary)` writes to the path it is given, a sibling of `path`, and may raise to refuse the result; only then is it
+    renamed into place. What it returns is the `outcome`.
+    """
+
+    kind: ClassVar[str] = "produce"
+    path: Path
+    make: Callable[[Path], Any] = field(compare=False)
+    mode: int | None = None
+    was: Stat | None = None
+    cell: Outcome = field(default_factory=Outcome, compare=False, repr=False)
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    @property
+    def outcome(self) -> Unknown:
+        return Unknown(AFTER_THE_RUN, self.cell.get)
+
+    def apply(self, host: Machine) -> None:
+        self.cell.put(host.produce(self.path, self.make, mode=self.mode, was=self.was))
+
+    def describe(self) -> str:
+        return AFTER_THE_RUN

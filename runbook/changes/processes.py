@@ -1,0 +1,73 @@
+"""Changes by what is started or asked: Run a process, send a Request."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from runbook.changes.base import AFTER_THE_RUN, Change, Machine, Outcome, RunCommand
+from runbook.changes.values import Exchange
+from runbook.unknown import Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Change):
+    """Start a process and wait for it; its outcome is a `Completed`.
+
+    Without `affects` in the command, everything read after it is uncertain in check mode.
+    """
+
+    kind: ClassVar[str] = "run"
+    command: RunCommand
+    cell: Outcome = field(default_factory=Outcome, compare=False, repr=False)
+
+    @property
+    def target(self) -> str:
+        return self.command.argv[0] if self.command.shell else shlex.join(self.command.argv)
+
+    @property
+    def opaque(self) -> bool:
+        return True
+
+    @property
+    def outcome(self) -> Unknown:
+        return Unknown(AFTER_THE_RUN, self.cell.get)
+
+    def apply(self, host: Machine) -> None:
+        self.cell.put(host.run(self.command))
+
+    def describe(self) -> str:
+        return f"in {self.command.cwd}" if self.command.cwd else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Change):
+    """Send an HTTP request that changes something; its outcome is a `Response`.
+
+    `affects` names the origins or URL prefixes that it changes; None: anything may be changed by it.
+    """
+
+    kind: ClassVar[str] = "request"
+    exchange: Exchange
+    affects: tuple[str, ...] | None = None
+    detail: str = ""
+    cell: Outcome = field(default_factory=Outcome, compare=False, repr=False)
+
+    @property
+    def target(self) -> str:
+        return f"{self.exchange.method} {self.exchange.url}"
+
+    @property
+    def opaque(self) -> bool:
+        return True
+
+    @property
+    def outcome(self) -> Unknown:
+        return Unknown(AFTER_THE_RUN, self.cell.get)
+
+    def apply(self, host: Machine) -> None:
+        self.cell.put(host.request(self.exchange, affects=self.affects))
+
+    def describe(self) -> str:
+        return self.detail

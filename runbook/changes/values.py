@@ -1,0 +1,123 @@
+"""What is read of a machine, as values: file status, references, results of processes and requests."""
+
+from __future__ import annotations
+
+import stat as bits
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["file", "folder", "link", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """Status of a path. `size` in bytes (an Unknown for a file that is yet to be produced), `mtime` in ns since the epoch.
+
+    `device` and `inode` are 0 for what exists on an overlay only.
+    """
+
+    kind: Kind
+    size: Any
+    mtime: int
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    device: int = 0
+    inode: int = 0
+    links: int = 1
+
+    @property
+    def is_file(self) -> bool:
+        return self.kind == "file"
+
+    @property
+    def is_folder(self) -> bool:
+        return self.kind == "folder"
+
+    @property
+    def is_link(self) -> bool:
+        return self.kind == "link"
+
+    def same_as(self, other: Stat | None) -> bool:
+        """Say whether the other status is of the same, unmodified file."""
+        return other is not None and (self.kind, self.device, self.inode, self.size, self.mtime) == (
+            other.kind,
+            other.device,
+            other.inode,
+            other.size,
+            other.mtime,
+        )
+
+
+def kind_of(mode: int) -> Kind:
+    """Give the kind of file out of `st_mode`."""
+    if bits.S_ISREG(mode):
+        return "file"
+    if bits.S_ISDIR(mode):
+        return "folder"
+    return "link" if bits.S_ISLNK(mode) else "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A match of `Host.find`: where it is, and its status (of the link itself where it is one)."""
+
+    path: Path
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Space of a file system, in bytes."""
+
+    total: int
+    used: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """Content that stays where it is: what contents of more than 1 MB are in a change. `sha256` in hex."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A process that has ended. Output is text; bytes that are no UTF-8 come as surrogate escapes."""
+
+    argv: tuple[str, ...]
+    rc: int
+    stdout: str = ""
+    stderr: str = ""
+    started_at: str = ""
+    ended_at: str = ""
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An HTTP request. `headers` and `body` may hold secrets; `timeout` and `max_bytes` bound it, in seconds and bytes."""
+
+    method: str
+    url: str
+    headers: dict[str, Any] = field(default_factory=dict)
+    body: Any = None
+    timeout: float = 30.0
+    follow_redirects: bool = False
+    verify: bool = True
+    max_bytes: int = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a server answered; header names are in lower case, `elapsed_s` is in seconds."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    elapsed_s: float
+    url: str = ""

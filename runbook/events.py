@@ -1,0 +1,181 @@
+"""What happens in a run, as values; every output is a fold over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from runbook.errors import Where
+
+Status = Literal["ok", "changed", "failed", "skipped", "unsure", "unreachable"]
+RunStatus = Literal["running", "ok", "failed", "unreachable", "interrupted", "crashed"]
+Mode = Literal["run", "check", "dry-run"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepId:
+    """Which step, of which host: `index` counts the steps of the plan from 1, in the order they stand in."""
+
+    index: int
+    play: str
+    name: str
+    task: str
+    host: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something failed: the class of the error, what happened, what to do."""
+
+    type: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one step on one host, or of one item of its loop.
+
+    `changes` are `Change.to_json()` values with `applied` (bool) beside them; `data` is what `register` gets.
+    """
+
+    step: StepId
+    status: Status
+    started_at: str = ""
+    duration_s: float = 0.0
+    attempts: int = 1
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    data: dict[str, Any] | None = None
+    reason: str | None = None
+    error: Failure | None = None
+    ignored: bool = False
+    rescued: bool = False
+    forced: bool = False
+    item: str | None = None
+    items: list[Result] | None = None
+    notified: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Anything that happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    run_id: str
+    playbook: str
+    playbook_sha256: str
+    mode: Mode
+    started_at: str
+    runbook_version: str
+    machine: dict[str, Any]
+    inputs: dict[str, Any]
+    hosts: tuple[str, ...]
+    steps: int
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlayStarted(Event):
+    name: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted(Event):
+    step: StepId
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Event):
+    """The whole list of changes of a step or item, before the first is applied; the journal makes it durable."""
+
+    step: StepId
+    changes: list[dict[str, Any]]
+    item: str | None = None
+    round: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Applied(Event):
+    """The change at this position (from 0) of the list planned last was applied."""
+
+    step: StepId
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Event):
+    """The last change of the list planned last was applied, or failed; the journal makes it durable."""
+
+    step: StepId
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Event):
+    """How far a long change is, in bytes (or in `unit`); `total` 0 is unknown."""
+
+    step: StepId
+    text: str
+    done: float
+    total: float = 0
+    unit: str = "B"
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Event):
+    """A line that a process printed, without its newline."""
+
+    step: StepId
+    stream: Literal["stdout", "stderr"]
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFinished(Event):
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished(Event):
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued(Event):
+    """A rescue has made good the failure of this step."""
+
+    step: StepId
+
+
+@dataclass(frozen=True, slots=True)
+class Notified(Event):
+    """Handlers wait to run on a host; the journal keeps them."""
+
+    host: str
+    handlers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Event):
+    """Something worth knowing that is no failure."""
+
+    text: str
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished(Event):
+    status: RunStatus
+    exit_code: int
+    finished_at: str
+    duration_s: float
+
+
+def with_status(result: Result, **changed: Any) -> Result:
+    """Give a copy of a result with some fields changed."""
+    return replace(result, **changed)

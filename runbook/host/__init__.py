@@ -1,0 +1,1 @@
+"""The lowest seam: everything that is read of a machine or done to it passes here."""
