@@ -1,0 +1,73 @@
+# What a contributor does, by one word each. `make demo` and `make test` need nothing but Python 3.11 or later.
+
+VENV  := .venv
+PEERS := .venv-peers
+PY    := $(VENV)/bin/python
+PIP   := -m pip --disable-pip-version-check --quiet install
+# The interpreter to build with; the first of these that is new enough. Override it: make PYTHON=/opt/python3.12/bin/python3
+PYTHON ?= python3.13 python3.12 python3.11 python3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit docs-check faults bench bench-quick docs peers clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/.installed  ## Run maintenance.yml on a folder of real files in ./demo, and show what it does
+	@$(PY) -m runbook.demo --folder demo
+
+test: lint types docs-check unit  ## Everything that must pass: lint, types, docs, tests, a slice of the faults
+
+lint: $(VENV)/.installed  ## Check the style
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.installed  ## Check the types
+	$(VENV)/bin/mypy
+
+docs-check: $(VENV)/.installed  ## Check that the pages of the tasks are what the code says
+	$(PY) -m runbook docs tasks --check
+
+unit: $(VENV)/.installed  ## Run the tests, and an even slice of the fault sweeps
+	$(PY) -m pytest
+
+faults: $(VENV)/.installed  ## Kill and starve a run at every system call that matters; needs strace (minutes)
+	RUNBOOK_FAULTS=all $(PY) -m pytest tests/faults
+
+bench: $(VENV)/.installed peers  ## Measure against ansible-core, pyinfra and others; writes docs/benchmarks.md (about half an hour)
+	$(PY) -m benchmarks --peers $(PEERS)/bin
+
+bench-quick: $(VENV)/.installed  ## A short slice of the benchmarks, without writing docs/benchmarks.md
+	$(PY) -m benchmarks --quick --peers $(PEERS)/bin
+
+docs: $(VENV)/.installed  ## Write the pages of the tasks out of the code
+	$(PY) -m runbook docs tasks
+
+peers: $(PEERS)/.installed  ## Install the peers that the benchmarks run beside runbook
+
+clean:  ## Remove what was built, the environments included
+	rm -rf $(VENV) $(PEERS) build dist demo *.egg-info .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Makes the environment $(1): by venv; by a pip from elsewhere where Debian keeps ensurepip in a package of its own.
+define make-venv
+	@$(1)/bin/python -m pip --version >/dev/null 2>&1 && exit 0; \
+	for python in $(PYTHON); do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    "$$python" -m venv --clear $(1) 2>/dev/null && exit 0; \
+	    "$$python" -m venv --clear --without-pip $(1) \
+	        && "$$python" -m pip --python $(1)/bin/python install --quiet pip && exit 0; \
+	    echo "$$python cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; \
+	done; \
+	echo "runbook needs Python 3.11 or later; none of '$(PYTHON)' is. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1
+endef
+
+$(VENV)/.installed: pyproject.toml
+	$(call make-venv,$(VENV))
+	$(PY) $(PIP) --editable '.[dev]'
+	@touch $@
+
+$(PEERS)/.installed: pyproject.toml | $(VENV)/.installed
+	$(call make-venv,$(PEERS))
+	$(PEERS)/bin/python $(PIP) $$($(PY) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['peers'])")
+	@touch $@

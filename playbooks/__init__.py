@@ -1,0 +1,1 @@
+"""The playbooks that ship with runbook: the canonical procedures, written for people."""
