@@ -1,0 +1,225 @@
+"""One attempt at a step, and the next ones that `until` and `retries` ask for."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from runbook.engine import registers
+from runbook.engine.clock import seconds, within
+from runbook.engine.params import prepare
+from runbook.engine.rounds import Record, perform
+from runbook.engine.state import HostState
+from runbook.errors import Bug, RunbookError, StepError, TaskFailed, Unsure
+from runbook.events import Applied, Failure, Notified, Output, Planned, Progress, Result, Settled, StepId
+from runbook.host import Host
+from runbook.host.guard import drive
+from runbook.plan.model import StepNode
+from runbook.task import Said
+from runbook.templates import Condition, render_value
+from runbook.unknown import Unknown
+from runbook.variables import Variables
+
+if TYPE_CHECKING:
+    from runbook.engine.run import Run
+
+
+class Attempt:
+    """The attempts at one step, or at one item of its loop, on one host.
+
+    `changes` are those of the last attempt, `register` what it leaves, `count` how many there were.
+    """
+
+    def __init__(self, run: Run, node: StepNode, state: HostState, step: StepId, item: str | None) -> None:
+        self.run, self.node, self.state, self.step, self.item = run, node, state, step, item
+        self.changes: list[dict[str, Any]] = []
+        self.register: Any = None
+        self.count = 0
+        self.notes: list[str] = []
+
+    def until_done(self, view: Variables) -> Result:
+        """Try until it is good, or the retries are used up. Ansible's `retries` come on top of the first attempt."""
+        effect = self.node.effect
+        host = self.run.host_of(self.state, self.node, view)
+        retries = 0
+        if effect.until is not None or effect.retries is not None:
+            retries = _count(render_value(effect.retries if effect.retries is not None else 3, view))
+        while True:
+            self.count += 1
+            result = self._once(view, host)
+            if self.count > retries or self._good(result, view):
+                return self._exhausted(result, view, retries)
+            if not host.sleep(seconds(render_value(effect.delay, view), "delay")):
+                raise Unsure("a run would wait and try again")
+
+    def _good(self, result: Result, view: Variables) -> bool:
+        if self.node.effect.until is None:
+            return result.status != "failed"
+        return self._said(self.node.effect.until, view)
+
+    def _exhausted(self, result: Result, view: Variables, retries: int) -> Result:
+        if self.node.effect.until is None or result.status == "failed" or not retries or self._good(result, view):
+            return result
+        result.status = "failed"
+        result.error = Failure("TaskFailed", f"`until` was not true after {self.count} attempts")
+        self.register = {**self.register, "failed": True, "attempts": self.count}
+        return result
+
+    def _once(self, view: Variables, host: Host) -> Result:
+        """Do it once: params, task, register, and what `changed_when` and `failed_when` make of it."""
+        record = Record()
+        self.changes = record.changes
+        said: Said | None = None
+        failure: StepError | None = None
+        try:
+            said = self._act(view, host, record)
+        except StepError as error:
+            if self.node.effect.failed_when is None and not self._retried:
+                raise
+            failure = error
+        changed: Any = any(change["applied"] for change in record.changes)
+        data = said.data if said else (failure.data if failure else record.data)
+        if failure:
+            self.register = registers.failed(failure.message, failure.data, changed=changed)
+        else:
+            known = registers.registered(data, changed=changed, failed=self._doubtful(record), changes=record.changes)
+            self.register = registers.labelled(known, f"depends on {self.run.label(self.node, self.step.name)}")
+        return self._judged(view, record, said, failure)
+
+    @property
+    def _retried(self) -> bool:
+        return self.node.effect.until is not None or self.node.effect.retries is not None
+
+    def _doubtful(self, record: Record) -> Any:
+        """Whether it failed is not known yet where failures are ignored and only a run can tell."""
+        unknown = isinstance(record.data, dict) and any(isinstance(value, Unknown) for value in record.data.values())
+        return Unknown("known after the run") if unknown and self.node.effect.ignore_errors is not False else False
+
+    def _judged(self, view: Variables, record: Record, said: Said | None, failure: StepError | None) -> Result:
+        effect, status = self.node.effect, "changed" if self.register["changed"] else "ok"
+        if effect.changed_when is not None and not failure:
+            status = "changed" if self._said(effect.changed_when, view) else "ok"
+            self.register["changed"] = status == "changed"
+        bad = failure is not None
+        reason = said.text if said else None
+        if effect.failed_when is not None:
+            try:
+                bad = self._said(effect.failed_when, view)
+            except Unsure as unsure:
+                if not record.changes:
+                    raise
+                reason = f"whether it will fail: {unsure.reason}"
+            else:
+                self.register["failed"] = bad
+        result = Result(self.step, "failed" if bad else status, attempts=self.count, item=self.item)  # type: ignore[arg-type]
+        result.changes, result.data, result.reason = record.changes, self.register, reason
+        if bad:
+            text = "failed_when: " + effect.failed_when.text if effect.failed_when and not failure else None
+            result.error = _failure(failure) if failure else Failure("TaskFailed", text or "failed")
+        elif status == "changed":
+            result.notified = self._notify(view)
+        return result
+
+    def _said(self, condition: Condition, view: Variables) -> bool:
+        mine = {self.node.register: self.register} if self.node.register else {}
+        return condition.evaluate(view.over(mine))
+
+    def _notify(self, view: Variables) -> tuple[str, ...]:
+        names = tuple(str(render_value(name, view)) for name in self.node.notify)
+        if names:
+            self.state.notified += [name for name in names if name not in self.state.notified]
+            self.run.emit(Notified(self.state.name, names))
+        return names
+
+    def _act(self, view: Variables, host: Host, record: Record) -> Said | None:
+        """Call the plugin within the step's limits; whatever it raises becomes a step's failure: the one blind except."""
+        node, effect = self.node, self.node.effect
+        want = node.ready or prepare(node, view)
+        limit = None if effect.timeout is None else seconds(render_value(effect.timeout, view), "timeout")
+        environment: dict[str, str] = {}
+        for part in effect.environment:
+            environment |= _environment(render_value(part, view))
+        deadline = None if limit is None else time.monotonic() + limit
+        host.begin(self.run.label(node, self.step.name), deadline=deadline, env=environment)
+        listener = _Ear(self, hidden=render_value(effect.no_log, view) is True)
+        try:
+            with self.run.listening(listener):
+                if node.spec.kind == "directive":
+                    return within(limit, lambda: self._directive(want, view, host))
+                within(limit, lambda: perform(node.spec, want, host, record, listener))
+                return None
+        except StepError as error:
+            doubt = host.doubt()
+            if host.imagined and doubt:
+                raise Unsure(doubt) from error
+            raise
+        except (Unsure, Bug):
+            raise
+        except RunbookError as error:
+            raise TaskFailed(error.message, hint=error.hint) from error
+        except Exception as error:
+            raise TaskFailed(f"{node.task} raised {type(error).__name__}: {error}", hint=_origin(error)) from error
+
+    def _directive(self, want: Any, view: Variables, host: Host) -> Said:
+        said = drive(self.node.spec.name, lambda: self.node.spec.function(want, view), _refuse)
+        if not isinstance(said, Said):
+            raise TaskFailed(f"{self.node.task} is a directive and must return Said(...), not {type(said).__name__}")
+        if said.facts:
+            kept = self.state.included if self.node.spec.use_of("file") == "vars file" else self.state.facts
+            kept.update(said.facts)
+        if said.prompt is not None and host.sleep(0):
+            self.run.prompt(said.prompt, said.wait)
+        elif said.wait:
+            host.sleep(said.wait)
+        return said
+
+
+class _Ear:
+    """Tells the observers what a step's changes do, as events of that step."""
+
+    def __init__(self, attempt: Attempt, *, hidden: bool) -> None:
+        self._attempt, self._hidden = attempt, hidden
+
+    def planned(self, changes: list[dict[str, Any]], attempt: int) -> None:
+        self._attempt.run.emit(Planned(self._attempt.step, changes, self._attempt.item, attempt))
+
+    def applied(self, position: int) -> None:
+        self._attempt.run.emit(Applied(self._attempt.step, position))
+
+    def settled(self, *, ok: bool) -> None:
+        self._attempt.run.emit(Settled(self._attempt.step, ok))
+
+    def output(self, stream: Any, line: str) -> None:
+        if not self._hidden:
+            self._attempt.run.emit(Output(self._attempt.step, stream, line))
+
+    def progress(self, text: str, done: float, total: float, unit: str = "B") -> None:
+        self._attempt.run.emit(Progress(self._attempt.step, text, done, total, unit))
+
+
+def _refuse(change: Any) -> None:
+    raise TaskFailed(f"a directive touches no host, and yielded {change!r}")
+
+
+def _failure(error: StepError) -> Failure:
+    return Failure(type(error).__name__, error.message, error.hint)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise TaskFailed(f"retries must be a whole number, not {value!r}")
+
+
+def _environment(value: Any) -> dict[str, str]:
+    if isinstance(value, dict):
+        return {str(name): item if not isinstance(item, int | float | bool) else str(item) for name, item in value.items()}
+    raise TaskFailed(f"environment must be a mapping of names to texts, not {value!r}")
+
+
+def _origin(error: Exception) -> str:
+    """Say where in the plugin an exception came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    return f"raised at {last.filename}:{last.lineno}; `-v` shows more" if last else ""

@@ -1,0 +1,69 @@
+"""Times of the run: stamps in RFC 3339 UTC, durations by the monotonic clock, and steps that overstay theirs."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from runbook.errors import TaskFailed, TimedOut
+from runbook.units import Duration
+
+T = TypeVar("T")
+GRACE = 5.0
+
+
+def stamp(moment: datetime | None = None) -> str:
+    """Write a moment, now if none is given, in RFC 3339 with milliseconds."""
+    text = (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def seconds(value: Any, keyword: str) -> float:
+    """Read a keyword that is a time: a number of seconds or a text like `30s`."""
+    try:
+        if isinstance(value, str):
+            return float(Duration.parse(value))
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            return float(value)
+    except ValueError as error:
+        raise TaskFailed(f"{keyword}: {error}") from error
+    raise TaskFailed(f"{keyword} must be a number of seconds or a text like 30s, not {value!r}")
+
+
+def within(limit: float | None, call: Callable[[], T]) -> T:
+    """Run a call that has a time limit in seconds.
+
+    Every Host call checks the deadline by itself; only a plugin that never comes back to its Host needs more: it is
+    left behind on a thread that does not keep the process alive, and `Abandoned` says so.
+    """
+    if limit is None:
+        return call()
+    box: list[tuple[bool, Any]] = []
+
+    def work() -> None:
+        try:
+            box.append((True, call()))
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
+            box.append((False, error))
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="runbook-step")
+    thread.start()
+    end = time.monotonic() + limit + GRACE
+    while thread.is_alive() and time.monotonic() < end:
+        thread.join(0.2)  # in slices, so that a signal is answered
+    if not box:
+        raise Abandoned(f"timed out after {limit:g} s, and the task does not return; it was left behind")
+    good, value = box[0]
+    if not good:
+        raise value
+    result: T = value
+    return result
+
+
+class Abandoned(TimedOut):
+    """A plugin did not return after its time was over; its host is out of the run."""

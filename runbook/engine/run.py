@@ -1,0 +1,164 @@
+"""Runs a plan: plays, batches, blocks, handlers; tells the observers what happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from runbook.engine.clock import stamp
+from runbook.engine.magic import magic
+from runbook.engine.state import Frame, HostState, Machine
+from runbook.engine.step import StepRun
+from runbook.engine.walk import Walk
+from runbook.errors import Stopped
+from runbook.events import Event, Mode, PlayStarted, RunFinished, RunStatus
+from runbook.host import Host, Listener
+from runbook.plan.model import Plan, PlannedPlay, StepNode
+from runbook.templates import render_value
+from runbook.variables import Variables
+
+Observer = Callable[[Event], None]
+
+
+class Ears:
+    """Hands what a host's changes say to the step at work."""
+
+    def __init__(self) -> None:
+        self.now: Listener | None = None
+
+    def output(self, stream: Any, line: str) -> None:
+        if self.now:
+            self.now.output(stream, line)
+
+    def progress(self, text: str, done: float, total: float, unit: str = "B") -> None:
+        if self.now:
+            self.now.progress(text, done, total, unit)
+
+
+class Run:
+    """A plan at work. `emit` masks and hands on events; `machine` is where every local host's steps act."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        machine: Machine,
+        emit: Observer,
+        *,
+        run_id: str,
+        mode: Mode,
+        diff: bool,
+        ears: Ears,
+        prompt: Callable[[str, float], None],
+        read_file: Callable[[str], str],
+    ) -> None:
+        self.plan, self.machine, self.emit = plan, machine, emit
+        self.run_id, self.mode, self.diff = run_id, mode, diff
+        self.prompt, self.read_file = prompt, read_file
+        self._ears = ears
+        self.states: dict[str, HostState] = {}
+        self._magic: dict[str, dict[str, Any]] = {}
+        self._layers: dict[str, tuple[Mapping[str, Any], ...]] = {}
+
+    def execute(self) -> int:
+        """Run every play and give the exit code; a signal ends the run in good order."""
+        began = time.monotonic()
+        status: RunStatus = "ok"
+        try:
+            for play in self.plan.plays:
+                if not self._play(play):
+                    break
+            status, code = self._verdict()
+        except Stopped as stopped:
+            status, code = "interrupted", stopped.exit_code
+        self.emit(RunFinished(status, code, stamp(), round(time.monotonic() - began, 6)))
+        return code
+
+    def _verdict(self) -> tuple[RunStatus, int]:
+        if any(state.failed for state in self.states.values()):
+            return "failed", 1
+        if any(state.unreachable for state in self.states.values()):
+            return "unreachable", 3
+        return "ok", 0
+
+    def _play(self, play: PlannedPlay) -> bool:
+        """Run a play batch by batch; False stops the run."""
+        self.emit(PlayStarted(play.name, play.hosts))
+        for batch in play.batches:
+            states = [self._state(name) for name in batch]
+            for state in states:
+                state.over = False
+            states = [state for state in states if state.active]
+            self._prepare(play, batch)
+            walk = Walk(self, play, states)
+            walk.go()
+            if walk.ended:
+                break
+            if states and not any(state.active or state.over for state in states):
+                return False
+            if walk.too_many:
+                return False
+        return True
+
+    def _state(self, name: str) -> HostState:
+        return self.states.setdefault(name, HostState(name, self.machine))
+
+    def _prepare(self, play: PlannedPlay, batch: tuple[str, ...]) -> None:
+        for name in play.hosts:
+            self._layers[name] = tuple(layer.values for layer in reversed(play.layers[name]))
+            self._magic[name] = magic(
+                self.plan,
+                play,
+                name,
+                self.machine.host,
+                run_id=self.run_id,
+                mode=self.mode,
+                diff=self.diff,
+                batch=batch,
+                view_of=lambda other: self.view(self._state(other), None, Frame()),
+            )
+
+    def view(self, state: HostState, node: StepNode | None, frame: Frame) -> Variables:
+        """Give the variables a step sees, from high to low."""
+        layers = (
+            self._magic[state.name],
+            self.plan.extra.values,
+            *frame.layers,
+            state.facts,
+            state.included,
+            *(node.effect.vars if node else ()),
+            *self._layers[state.name],
+        )
+        return Variables(layers, environ=state.machine.host.env, reader=self.read_file)
+
+    def host_of(self, state: HostState, node: StepNode, view: Variables) -> Host:
+        """Give the host that a step acts on: the run's, the real one, or one to rehearse on, as `check_mode` says."""
+        wish = render_value(node.effect.check_mode, view)
+        if wish is True and not state.machine.host.imagined:
+            from runbook.host import Overlay
+
+            return Overlay(state.machine.real, imagined=True)
+        return state.machine.real if wish is False else state.machine.host
+
+    @contextmanager
+    def listening(self, listener: Listener) -> Iterator[None]:
+        before, self._ears.now = self._ears.now, listener
+        try:
+            yield
+        finally:
+            self._ears.now = before
+
+    @staticmethod
+    def label(node: StepNode, name: str) -> str:
+        """Name a step as reasons do: `step 4 'restart the API'`."""
+        return f"step {node.index} {name!r}"
+
+    def step(self, play: PlannedPlay, node: StepNode, state: HostState, frame: Frame) -> StepRun:
+        step = StepRun(self, node, state, frame, play.name)
+        step.result = step.execute()
+        return step
+
+
+def first_frame(states: Sequence[HostState]) -> dict[str, Frame]:
+    return {state.name: Frame() for state in states}

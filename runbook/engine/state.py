@@ -1,0 +1,48 @@
+"""What the engine knows of a host while a play runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runbook.events import Failure
+from runbook.host import Host
+
+
+@dataclass(slots=True)
+class Machine:
+    """A machine as the run sees it: `host` is where steps act, in check mode an overlay of `real`."""
+
+    host: Host
+    real: Host
+
+
+@dataclass(slots=True)
+class HostState:
+    """One inventory host within a play.
+
+    `facts` are what `set_fact` and `register` have set, `included` what `include_vars` has; `failed` takes the host out
+    of the play until a rescue clears it; `over` takes it out for good (`meta: end_host`, an abandoned plugin).
+    """
+
+    name: str
+    machine: Machine
+    facts: dict[str, Any] = field(default_factory=dict)
+    included: dict[str, Any] = field(default_factory=dict)
+    failed: Failure | None = None
+    unreachable: bool = False
+    over: bool = False
+    notified: list[str] = field(default_factory=list)
+
+    @property
+    def active(self) -> bool:
+        return self.failed is None and not self.unreachable and not self.over
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What surrounds a step at run time: variables of an include and the items of its loop, the highest first."""
+
+    layers: tuple[Mapping[str, Any], ...] = ()
+    label: str = ""

@@ -1,0 +1,141 @@
+"""What will be run: every step with its task, its compiled templates and its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runbook.errors import Where
+from runbook.hosts import Inventory
+from runbook.inputs import Input
+from runbook.source import Document
+from runbook.task import Params, TaskSpec
+from runbook.templates import Condition
+from runbook.units import Secret
+from runbook.variables import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A step's loop: `items` is compiled, `pairs` says that a mapping's items are looped over (`with_dict`)."""
+
+    items: Any
+    pairs: bool = False
+    variable: str = "item"
+    index: str | None = None
+    label: Any = None
+    pause: Any = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The keywords that shape what a step does around its task; compiled, the nearest first where that matters."""
+
+    when: tuple[Condition, ...] = ()
+    vars: tuple[Mapping[str, Any], ...] = ()
+    environment: tuple[Any, ...] = ()
+    until: Condition | None = None
+    retries: Any = None
+    delay: Any = 5
+    failed_when: Condition | None = None
+    changed_when: Condition | None = None
+    ignore_errors: Any = False
+    no_log: Any = False
+    check_mode: Any = None
+    diff: Any = None
+    timeout: Any = None
+    delegate_to: Any = None
+    run_once: Any = False
+    any_errors_fatal: Any = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepNode:
+    """One step. `params` is compiled; `ready` stands in its place where nothing in it is a template."""
+
+    index: int
+    name: Any
+    task: str
+    spec: TaskSpec
+    params: Mapping[str, Any]
+    ready: Params | None
+    effect: Effect
+    where: Where
+    document: Document = field(repr=False)
+    params_path: tuple[str | int, ...] = ()
+    loop: Loop | None = None
+    register: str | None = None
+    notify: tuple[Any, ...] = ()
+    listen: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    meta: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockNode:
+    """A list of steps with what to do when one fails. An include is one too: with variables, a condition and a loop."""
+
+    block: tuple[Node, ...]
+    rescue: tuple[Node, ...] = ()
+    always: tuple[Node, ...] = ()
+    where: Where = Where("")
+    name: str | None = None
+    when: tuple[Condition, ...] = ()
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    loop: Loop | None = None
+    hosts: frozenset[str] | None = None
+
+
+Node = StepNode | BlockNode
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPlay:
+    """One play on its hosts: `layers` are each host's variables from low to high, as far as they were known before the run."""
+
+    name: str
+    hosts: tuple[str, ...]
+    batches: tuple[tuple[str, ...], ...]
+    nodes: tuple[Node, ...]
+    handlers: tuple[StepNode, ...]
+    layers: Mapping[str, tuple[Layer, ...]]
+    inputs: Mapping[str, Input]
+    force_handlers: bool = False
+    max_fail_percentage: float | None = None
+    any_errors_fatal: bool = False
+    where: Where = Where("")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run, compiled: what `--dry-run` shows and the engine runs."""
+
+    playbook: str
+    playbook_dir: Path
+    sha256: str
+    plays: tuple[PlannedPlay, ...]
+    inventory: Inventory
+    extra: Layer
+    inputs: Mapping[str, Any]
+    notes: tuple[tuple[Where, str], ...]
+    secrets: tuple[Secret, ...]
+    locks: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> Sequence[tuple[PlannedPlay, StepNode]]:
+        """Every step in the order it stands in, handlers last."""
+        return [(play, step) for play in self.plays for step in (*flat(play.nodes), *play.handlers)]
+
+
+def flat(nodes: Sequence[Node]) -> list[StepNode]:
+    """Give the steps of a tree in their order."""
+    steps: list[StepNode] = []
+    for node in nodes:
+        if isinstance(node, StepNode):
+            steps.append(node)
+        else:
+            steps += [*flat(node.block), *flat(node.rescue), *flat(node.always)]
+    return steps

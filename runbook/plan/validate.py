@@ -1,0 +1,91 @@
+"""Params against their model, before anything runs: unknown, missing and mistyped ones, each at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from runbook.errors import Invalid
+from runbook.source import Document
+from runbook.suggest import suggest
+from runbook.task import Params, TaskSpec
+
+KeyPath = tuple[str | int, ...]
+
+
+def check_literals(
+    spec: TaskSpec, params: Mapping[str, Any], dynamic: set[str], document: Document, path: KeyPath
+) -> tuple[Params | None, list[Invalid]]:
+    """Validate what is written literally; `dynamic` names the params whose values are only known in the run.
+
+    Gives the validated params where nothing is dynamic, and what is wrong.
+    """
+    literal = {name: value for name, value in params.items() if name not in dynamic}
+    try:
+        ready = spec.params.model_validate(literal)
+    except ValidationError as error:
+        return None, problems_of(error, spec, document, path, dynamic)
+    unknown = [name for name in dynamic if spec.field(name) is None]
+    if unknown and spec.params.model_config.get("extra") == "forbid":
+        return None, [_unknown(name, spec, document, path) for name in unknown]
+    return (None if dynamic else ready), []
+
+
+def problems_of(
+    error: ValidationError, spec: TaskSpec, document: Document, path: KeyPath, dynamic: set[str] | None = None
+) -> list[Invalid]:
+    """Say what pydantic found in our own words, at the places of the playbook."""
+    dynamic = dynamic or set()
+    found: dict[KeyPath, Invalid] = {}
+    for detail in error.errors(include_url=False):
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        if (name in dynamic) or _aliased(name, spec, dynamic) or (not detail["loc"] and dynamic):
+            continue
+        found.setdefault((name,), _problem(detail, spec, document, path))
+    return list(found.values()) + [_unknown(n, spec, document, path) for n in dynamic if spec.field(n) is None]
+
+
+def _aliased(name: str, spec: TaskSpec, dynamic: set[str]) -> bool:
+    info = spec.params.model_fields.get(name)
+    return bool(info and info.alias in dynamic)
+
+
+def _problem(detail: ErrorDetails, spec: TaskSpec, document: Document, path: KeyPath) -> Invalid:
+    loc = detail["loc"]
+    kind, name = detail["type"], str(loc[0]) if loc else ""
+    if kind == "extra_forbidden":
+        return _unknown(name, spec, document, path)
+    if kind == "missing" and len(loc) == 1:
+        info = spec.field(name)
+        hint = f"write `{name}: ...`" + (f" ({info.description})" if info and info.description else "")
+        return document.problem(f"{spec.name} needs the param {name!r}", path, hint=hint)
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if not loc:
+        return document.problem(f"{spec.name}: {message}", path)
+    inner = tuple(step for step in loc if isinstance(step, int) or step == name or step.isidentifier())
+    text = message[:1].lower() + message[1:]
+    got = "" if kind in {"value_error", "assertion_error"} else f", not {_shown(detail['input'])}"
+    return document.problem(f"{spec.name}: {name!r}: {text}{got}", _within(document, path, inner))
+
+
+def _within(document: Document, path: KeyPath, inner: KeyPath) -> KeyPath:
+    """Follow an error's location as far as the file has it: pydantic adds the names of union members."""
+    for step in inner:
+        value = document.get(path)
+        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
+            path = (*path, step)
+    return path
+
+
+def _unknown(name: str, spec: TaskSpec, document: Document, path: KeyPath) -> Invalid:
+    names = [info.alias or field for field, info in spec.params.model_fields.items()]
+    hint = suggest(name, names) or f"{spec.name} takes {', '.join(names) or 'no params'}"
+    return document.problem(f"{spec.name} has no param {name!r}", (*path, name), key=True, hint=hint)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,166 @@
+"""What a plugin is: typed params, and a function that says what is missing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args, get_type_hints, overload
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+from runbook.templates import Condition, Scope
+
+Kind = Literal["state", "action", "probe", "directive"]
+Use = Literal["expression", "vars file", "template file", "controller path"]
+
+# How the engine prepares a param before it is validated; without a mark its templates are rendered.
+Expression = Annotated[Any, "expression"]
+VarsFile = Annotated[Any, "vars file"]
+TemplateFile = Annotated[Any, "template file"]
+ControllerPath = Annotated[str, "controller path"]
+
+__all__ = [
+    "Condition",
+    "ControllerPath",
+    "Expression",
+    "Params",
+    "Rendered",
+    "Said",
+    "Scope",
+    "TaskSpec",
+    "TemplateFile",
+    "VarsFile",
+    "declared",
+    "task",
+]
+
+
+class Params(BaseModel):
+    """What a step may say to a task; the docstring of a subclass is read by `runbook tasks`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a `TemplateFile` param becomes: the controller's file it was read from, and its rendered text."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a directive answers.
+
+    `data` is what `register` gets, `text` is shown to the operator, `facts` become variables of the host, and `wait`
+    is a time in seconds that the run is held up (not in check mode).
+    """
+
+    data: dict[str, Any] = field(default_factory=dict)
+    text: str | None = None
+    facts: dict[str, Any] | None = None
+    wait: float = 0.0
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A task as the engine knows it.
+
+    `name` is what a step writes, `function` takes the params and a Host (a directive: the variables), `free` is the
+    param that a bare text stands for, `returns` says what `register` gets, and `reads` names the clients it may open.
+    """
+
+    name: str
+    kind: Kind
+    params: type[Params]
+    function: Callable[[Any, Any], Any]
+    doc: str
+    free: str | None = None
+    returns: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+
+    def use_of(self, param: str) -> Use | None:
+        """Say how a param is prepared, where it is not simply rendered."""
+        info = self.field(param)
+        uses: tuple[str, ...] = get_args(Use)
+        return next((mark for mark in info.metadata if isinstance(mark, str) and mark in uses), None) if info else None  # type: ignore[return-value]
+
+    def field(self, param: str) -> FieldInfo | None:
+        """Give a param by its name or alias."""
+        fields = self.params.model_fields
+        return fields.get(param) or next((info for info in fields.values() if info.alias == param), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    kind: Kind
+    name: str | None
+    free: str | None
+    returns: Mapping[str, str]
+    reads: tuple[str, ...]
+
+
+Plugin = Callable[[Any, Any], Any]
+
+
+@overload
+def task(function: Plugin) -> Plugin: ...
+@overload
+def task(
+    *,
+    kind: Kind = "state",
+    name: str | None = None,
+    free: str | None = None,
+    returns: Mapping[str, str] | None = None,
+    reads: tuple[str, ...] = (),
+) -> Callable[[Plugin], Plugin]: ...
+def task(
+    function: Plugin | None = None,
+    *,
+    kind: Kind = "state",
+    name: str | None = None,
+    free: str | None = None,
+    returns: Mapping[str, str] | None = None,
+    reads: tuple[str, ...] = (),
+) -> Any:
+    """Declare a function a task: `domain.function` in playbooks.
+
+    `kind` is "state" (asked again after a change), "action" (acts every time), "probe" (reads only) or "directive" (a
+    pure function of variables). `name` replaces the function's name where that is a Python keyword. `free` names the
+    param that a bare text after the task stands for. `returns` documents what `register` gets.
+    """
+
+    def declare(plugin: Plugin) -> Plugin:
+        plugin.__task__ = _Declared(kind, name, free, returns or {}, reads)  # type: ignore[attr-defined]
+        return plugin
+
+    return declare if function is None else declare(function)
+
+
+def declared(function: Any, domain: str) -> TaskSpec | None:
+    """Give the spec of a function that `@task` declared; TypeError says what its signature lacks."""
+    declaration: _Declared | None = getattr(function, "__task__", None)
+    if declaration is None:
+        return None
+    short = declaration.name or function.__name__
+    name = f"{domain}.{short}" if domain else short
+    if not inspect.getdoc(function):
+        raise TypeError(f"the task {name} needs a docstring: its first line is what `runbook tasks` shows")
+    want = next(iter(inspect.signature(function).parameters), "")
+    params = get_type_hints(function).get(want)
+    if not (isinstance(params, type) and issubclass(params, Params)):
+        raise TypeError(f"the first parameter of the task {name} must be annotated with a subclass of Params")
+    return TaskSpec(
+        name,
+        declaration.kind,
+        params,
+        function,
+        inspect.getdoc(function) or "",
+        declaration.free,
+        declaration.returns,
+        declaration.reads,
+    )
