@@ -1,0 +1,1 @@
+"""Measures runbook beside its peers: `python -m benchmarks`."""

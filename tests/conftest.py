@@ -1,0 +1,16 @@
+"""What every test is kept apart from: the settings and the run store of whoever runs the tests."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory):
+    """Give the tests, and the commands that they start, a run store of their own and none of runbook's settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("RUNBOOK_") and name != "RUNBOOK_FAULTS"]:
+            patch.delenv(name)
+        folder = tmp_path_factory.mktemp("runbook-home")
+        patch.setenv("RUNBOOK_HOME", str(folder))
+        yield folder

@@ -1,0 +1,30 @@
+"""What the fault tests share: strace that can inject, and a bench for each scenario."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.sweep import Bench
+
+
+def unable() -> str | None:
+    """Say why nothing can be injected here, if so."""
+    if shutil.which("strace") is None:
+        return "strace is not installed: no faults can be injected"
+    tried = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "true"], check=False, capture_output=True, text=True
+    )
+    return f"strace may not trace here: {tried.stderr.strip()}" if tried.returncode else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def strace():
+    if reason := unable():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", params=SCENARIOS, ids=lambda scenario: scenario.name)
+def bench(request, tmp_path_factory, strace):
+    return Bench(request.param, tmp_path_factory.mktemp(request.param.name))
