@@ -87,7 +87,7 @@ def _parse(text: str, file: str, *, path: Path | None, sha256: str, allow_empty:
     if builder.faults:
         lines = lines_of(text)
         found = [_invalid(lines, file, fault) for fault in builder.faults]
-        raise found[0] if len(found) == 1 else Problems(found)
+        raise Problems(found)
     if value is None and not allow_empty:
         raise Invalid("the file is empty", where=Where(file), hint="write something, or name another file")
     return Document(file, text, value, root=root, path=path, sha256=sha256)

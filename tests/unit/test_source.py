@@ -14,7 +14,8 @@ from runbook.source.place import excerpt
 def refused(text):
     with pytest.raises(Invalid) as caught:
         parse_document(text, "x.yml")
-    return caught.value
+    error = caught.value
+    return error.problems[0] if isinstance(error, Problems) and len(error.problems) == 1 else error
 
 
 def test_plain_values_keep_their_types():
