@@ -18,8 +18,8 @@ Entry = tuple[ev.StepId, str, list[Json]]
 class Journal:
     """An observer that appends events to a file; RunbookError when that fails, for then nothing may be changed.
 
-    `Planned` with changes is on disk before the call returns, and so is the `Settled` that follows; everything else is a
-    plain append, which a killed process does not lose. Progress and output are not kept.
+    `Planned` with changes is on disk before the call returns, and so is the `Settled` that follows; everything else is
+    a plain append, which a killed process does not lose. Progress and output are not kept.
     """
 
     def __init__(self, path: Path) -> None:

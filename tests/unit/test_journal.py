@@ -8,13 +8,13 @@ import stat
 
 import jsonschema
 import pytest
+from test_report import FINISHED, SCHEMA, STARTED, WRITE, a_run, result, step
 
 from runbook import events as ev
 from runbook import journal as module
 from runbook.errors import RunbookError
 from runbook.journal import Journal, crashed, read
 from runbook.report import Report
-from test_report import FINISHED, SCHEMA, STARTED, WRITE, a_run, result, step
 
 LIST = [{**WRITE, "target": f"/{name}"} for name in "abc"]
 BEGUN = [STARTED, ev.StepStarted(step(1), "2025-03-01T02:00:01Z")]
@@ -50,7 +50,7 @@ def test_events_are_kept_as_they_were_but_for_progress_and_output(path):
 
 def test_only_the_first_and_the_last_of_a_list_of_changes_are_made_durable(path, monkeypatch):
     synced = []
-    monkeypatch.setattr(os, "fdatasync", lambda fd: synced.append(read(path)[-1]))
+    monkeypatch.setattr(os, "fdatasync", lambda _: synced.append(read(path)[-1]))
     planned, settled = ev.Planned(step(1), LIST), ev.Settled(step(1), ok=True)
     written(
         path, [*BEGUN, ev.Planned(step(2), []), ev.Settled(step(2), ok=True), planned, ev.Applied(step(1), 0), settled]

@@ -27,7 +27,7 @@ import subprocess, sys, time
 from pathlib import Path
 from runbook.lock import acquire
 locks = acquire(Path(sys.argv[1]), ["b", "a"], wait=0, run_id="run-9", playbook="maintenance.yml")
-print(subprocess.Popen(["sleep", "60"]).pid, flush=True)
+print(subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL).pid, flush=True)
 time.sleep(60)
 """
 
