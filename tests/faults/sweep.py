@@ -70,9 +70,10 @@ class Ran:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A folder with a scenario's files, its playbook, and a state folder of its own."""
+    """A folder with a scenario's files, its playbook, and its state, which may be kept `apart`."""
 
     root: Path
+    apart: Path | None = None
 
     @property
     def work(self) -> Path:
@@ -80,7 +81,7 @@ class Sandbox:
 
     @property
     def state(self) -> Path:
-        return self.root / "state"
+        return self.apart or self.root / "state"
 
     def run(self, *strace: str) -> Ran:
         """Run the play, under strace if there are options for it; its outputs go to a file, as under cron."""
@@ -92,9 +93,10 @@ class Sandbox:
             done = subprocess.run(command, cwd=self.root, check=False, timeout=120, **files)
         return Ran(done.returncode, said.read_text(errors="replace"))
 
-    def interrupted(self, point: Point, what: str) -> Ran:
-        """Run it with something injected at a point: `signal=SIGKILL`, `error=EIO`, `retval=0`."""
-        return self.run("-o", "/dev/null", f"-etrace={point.call}", f"-einject={point.call}:{what}:when={point.nth}")
+    def interrupted(self, point: Point, what: str, *, onwards: bool = False) -> Ran:
+        """Run it with something injected at a point, or from it on: `signal=SIGKILL`, `error=EIO`, `retval=0`."""
+        when = f"{point.nth}+" if onwards else str(point.nth)
+        return self.run("-o", "/dev/null", f"-etrace={point.call}", f"-einject={point.call}:{what}:when={when}")
 
     def reports(self) -> list[dict]:
         """Give every report of the state folder; one that is no JSON raises."""
@@ -120,11 +122,11 @@ class Bench:
         assert self.end != self.before
         self.points, self.totals = points_of(trace.read_text(errors="replace"), trial.root)
 
-    def sandbox(self, root: Path | None = None) -> Sandbox:
+    def sandbox(self, root: Path | None = None, apart: Path | None = None) -> Sandbox:
         """Copy the prepared files, with their times, to a new place."""
         root = root or self.folder / f"{next(self.numbers)}"
         shutil.copytree(self.model, root, symlinks=True, dirs_exist_ok=True)
-        return Sandbox(root)
+        return Sandbox(root, apart)
 
     def killed_at(self, point: Point) -> Iterator[str]:
         """Kill a run at a point, and name all that is wrong then, and after running it again."""
@@ -246,7 +248,7 @@ def difference(found: dict[str, tuple], wanted: dict[str, tuple]) -> str:
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [f"{path} was left behind" for path in sorted(folder.rglob("*.runbook-tmp*"))]
+    return [f"{path} was left behind" for path in sorted(folder.rglob("*")) if path.suffix in {".runbook-tmp", ".tmp"}]
 
 
 def error_text(error: str) -> str:
