@@ -10,7 +10,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
     exact = {candidate.casefold(): candidate for candidate in candidates}
-    close = get_close_matches(word.casefold(), exact, n=1, cutoff=0.7)
+    close = get_close_matches(word.casefold(), exact, n=1, cutoff=0.66)
     return exact[close[0]] if close else None
 
 

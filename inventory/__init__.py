@@ -1,0 +1,1 @@
+"""The inventory that is used when none is named."""
