@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_type_hints, overload
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from runbook.templates import Condition, Scope
 
 Kind = Literal["state", "action", "probe", "directive"]
-Use = Literal["expression", "vars file", "template file", "controller path"]
+Use = Literal["expression", "conditions", "vars file", "template file", "controller path"]
 
 # How the engine prepares a param before it is validated; without a mark its templates are rendered.
+# An Expression becomes a template that the directive renders in the view it is given, Conditions a Condition.
 Expression = Annotated[Any, "expression"]
+Conditions = Annotated[Any, "conditions"]
 VarsFile = Annotated[Any, "vars file"]
 TemplateFile = Annotated[Any, "template file"]
 ControllerPath = Annotated[str, "controller path"]
 
 __all__ = [
     "Condition",
+    "Conditions",
     "ControllerPath",
     "Expression",
     "Params",
@@ -90,9 +93,14 @@ class TaskSpec:
         return next((mark for mark in info.metadata if isinstance(mark, str) and mark in uses), None) if info else None  # type: ignore[return-value]
 
     def field(self, param: str) -> FieldInfo | None:
-        """Give a param by its name or alias."""
+        """Give a param by its name or one of its aliases."""
         fields = self.params.model_fields
-        return fields.get(param) or next((info for info in fields.values() if info.alias == param), None)
+        return fields.get(param) or next((info for info in fields.values() if param in _aliases(info)), None)
+
+
+def _aliases(info: FieldInfo) -> Sequence[object]:
+    choices = info.validation_alias
+    return choices.choices if isinstance(choices, AliasChoices) else (info.alias, choices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,30 @@ from typing import Any
 
 from runbook.errors import Invalid, TaskFailed, Where
 from runbook.templates import MISSING, compile_value, render_value
+from runbook.unknown import Unknown
+
+
+class Omit:
+    """What `{{ omit }}` gives: the param is left out, as if it had not been written."""
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+OMIT = Omit()
 
 
 class Lazy:
-    """A variable's value that holds templates: rendered in the view that reads it."""
+    """A variable's value that holds templates: rendered in the view that reads it.
 
-    __slots__ = ("compiled",)
+    `read` gives what was rendered the type of an input; it raises ValueError.
+    """
 
-    def __init__(self, compiled: Any) -> None:
+    __slots__ = ("compiled", "read")
+
+    def __init__(self, compiled: Any, read: Callable[[Any], Any] | None = None) -> None:
         self.compiled = compiled
+        self.read = read
 
 
 class Late:
@@ -85,7 +100,10 @@ class Variables:
             raise TaskFailed(f"the variable {name!r} is made of itself: {circle}")
         self._open.append(name)
         try:
-            return render_value(lazy.compiled, self)
+            value = render_value(lazy.compiled, self)
+            return value if lazy.read is None or isinstance(value, Unknown) else lazy.read(value)
+        except ValueError as error:
+            raise TaskFailed(f"the input {name!r}: {error}") from error
         finally:
             self._open.pop()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook.engine import registers
 from runbook.engine.clock import seconds, within
-from runbook.engine.params import prepare
+from runbook.engine.params import prepare, secrets_in
 from runbook.engine.rounds import Record, perform
 from runbook.engine.state import HostState
 from runbook.errors import Bug, RunbookError, StepError, TaskFailed, Unsure
@@ -133,9 +133,11 @@ class Attempt:
         return names
 
     def _act(self, view: Variables, host: Host, record: Record) -> Said | None:
-        """Call the plugin within the step's limits; whatever it raises becomes a step's failure: the one blind except."""
+        """Call the plugin within the step's limits; whatever it raises fails the step: the one blind except."""
         node, effect = self.node, self.node.effect
         want = node.ready or prepare(node, view)
+        for secret in secrets_in(want):
+            self.run.keep_secret(secret)
         limit = None if effect.timeout is None else seconds(render_value(effect.timeout, view), "timeout")
         environment: dict[str, str] = {}
         for part in effect.environment:
@@ -214,7 +216,9 @@ def _count(value: Any) -> int:
 
 def _environment(value: Any) -> dict[str, str]:
     if isinstance(value, dict):
-        return {str(name): item if not isinstance(item, int | float | bool) else str(item) for name, item in value.items()}
+        return {
+            str(name): item if not isinstance(item, int | float | bool) else str(item) for name, item in value.items()
+        }
     raise TaskFailed(f"environment must be a mapping of names to texts, not {value!r}")
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from runbook.unknown import Unknown, reason_of, resolved, unknowns
 
 
-def registered(data: Any, *, changed: Any, failed: Any = False, changes: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+def registered(
+    data: Any, *, changed: Any, failed: Any = False, changes: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """Give the register of a step that ran; what the task returned stays unless it bears an engine's key."""
     given = dict(data) if isinstance(data, Mapping) else ({} if data is None else {"result": data})
     listed = [{key: change[key] for key in ("kind", "target", "detail")} for change in changes]

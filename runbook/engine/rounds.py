@@ -49,7 +49,7 @@ def perform(spec: TaskSpec, want: Any, host: Host, record: Record, watcher: Watc
     for attempt in range(1, ROUNDS + 2):
         try:
             changes, data = ask(spec, want, host)
-        except Unsure as unsure:
+        except Unsure:
             if attempt > 1 and host.imagined:
                 return  # what was just applied cannot be looked at before the run
             raise

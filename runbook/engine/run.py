@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from runbook.engine.clock import stamp
-from runbook.engine.magic import magic
+from runbook.engine.facts import said_of_run
 from runbook.engine.state import Frame, HostState, Machine
 from runbook.engine.step import StepRun
 from runbook.engine.walk import Walk
 from runbook.errors import Stopped
 from runbook.events import Event, Mode, PlayStarted, RunFinished, RunStatus
 from runbook.host import Host, Listener
+from runbook.plan.magic import Place, magic
 from runbook.plan.model import Plan, PlannedPlay, StepNode
 from runbook.templates import render_value
+from runbook.units import Secret
 from runbook.variables import Variables
 
 Observer = Callable[[Event], None]
@@ -52,10 +54,11 @@ class Run:
         ears: Ears,
         prompt: Callable[[str, float], None],
         read_file: Callable[[str], str],
+        keep_secret: Callable[[Secret], None],
     ) -> None:
         self.plan, self.machine, self.emit = plan, machine, emit
         self.run_id, self.mode, self.diff = run_id, mode, diff
-        self.prompt, self.read_file = prompt, read_file
+        self.prompt, self.read_file, self.keep_secret = prompt, read_file, keep_secret
         self._ears = ears
         self.states: dict[str, HostState] = {}
         self._magic: dict[str, dict[str, Any]] = {}
@@ -105,19 +108,15 @@ class Run:
         return self.states.setdefault(name, HostState(name, self.machine))
 
     def _prepare(self, play: PlannedPlay, batch: tuple[str, ...]) -> None:
+        plan = self.plan
+        place = Place(play.name, play.hosts, str(plan.playbook_dir), plan.tags, plan.inventory)
+        said = said_of_run(self.machine.host, run_id=self.run_id, mode=self.mode, diff=self.diff)
         for name in play.hosts:
             self._layers[name] = tuple(layer.values for layer in reversed(play.layers[name]))
-            self._magic[name] = magic(
-                self.plan,
-                play,
-                name,
-                self.machine.host,
-                run_id=self.run_id,
-                mode=self.mode,
-                diff=self.diff,
-                batch=batch,
-                view_of=lambda other: self.view(self._state(other), None, Frame()),
-            )
+            self._magic[name] = magic(place, name, batch=batch, said=said, view_of=self._view_of)
+
+    def _view_of(self, name: str) -> Variables:
+        return self.view(self._state(name), None, Frame())
 
     def view(self, state: HostState, node: StepNode | None, frame: Frame) -> Variables:
         """Give the variables a step sees, from high to low."""
@@ -158,7 +157,3 @@ class Run:
         step = StepRun(self, node, state, frame, play.name)
         step.result = step.execute()
         return step
-
-
-def first_frame(states: Sequence[HostState]) -> dict[str, Frame]:
-    return {state.name: Frame() for state in states}

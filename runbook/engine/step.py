@@ -32,7 +32,7 @@ class StepRun:
     play: str
     id: StepId = field(init=False)
     register: Any = None
-    loop_changed: bool = False
+    result: Result | None = None
 
     def execute(self) -> Result:
         """Run the step and tell the observers; never raises for what a task does."""
@@ -121,12 +121,14 @@ class StepRun:
             raise
         if isinstance(items, Unknown):
             raise Unsure(reason_of(items))
-        if loop.pairs and isinstance(items, dict):
+        if loop.kind == "dict" and isinstance(items, dict):
             return [{"key": key, "value": value} for key, value in items.items()]
+        if loop.kind == "items" and isinstance(items, list):
+            return [part for item in items for part in (item if isinstance(item, list) else [item])]
         if not isinstance(items, list | tuple):
             raise TaskFailed(
                 f"loop needs a list, not {type(items).__name__}: {items!r}",
-                hint="write a list, or make one: `loop: \"{{ name | dict2items }}\"`, `loop: \"{{ [name] }}\"`",
+                hint='write a list, or make one: `loop: "{{ name | dict2items }}"`, `loop: "{{ [name] }}"`',
             )
         return list(items)
 
@@ -168,7 +170,9 @@ def _loop_variables(name: str, index: str | None, items: list[Any], position: in
         extended["previtem"] = items[position - 1]
     if position + 1 < len(items):
         extended["nextitem"] = items[position + 1]
-    return {name: items[position], "ansible_loop": extended, "ansible_loop_var": name} | ({index: position} if index else {})
+    return {name: items[position], "ansible_loop": extended, "ansible_loop_var": name} | (
+        {index: position} if index else {}
+    )
 
 
 def _label(value: Any) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Frames = Mapping[str, Frame]
 
 
-class Ended(Exception):  # noqa: N818 - the play's end, not an error
+class Ended(Exception):
     """`meta: end_play` was met."""
 
 
@@ -155,7 +155,9 @@ class Walk:
     def _passed(self, node: BlockNode, state: HostState, frame: Frame, status: str, reason: str) -> list[Frame]:
         """Say of each step of a block that is not entered why it was not."""
         for step in _steps(node):
-            identity = StepId(step.index, self.play.name, str(step.name or step.task), step.task, state.name, step.where)
+            identity = StepId(
+                step.index, self.play.name, str(step.name or step.task), step.task, state.name, step.where
+            )
             failure = Failure("TaskFailed", reason) if status == "failed" else None
             self.run.emit(StepFinished(Result(identity, status, reason=reason, error=failure)))  # type: ignore[arg-type]
             if step.register and status == "unsure":

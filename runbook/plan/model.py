@@ -10,19 +10,25 @@ from typing import Any
 from runbook.errors import Where
 from runbook.hosts import Inventory
 from runbook.inputs import Input
+from runbook.playbook.model import LoopKind
 from runbook.source import Document
 from runbook.task import Params, TaskSpec
 from runbook.templates import Condition
-from runbook.units import Secret
 from runbook.variables import Layer
+
+NOWHERE = Where("")
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A step's loop: `items` is compiled, `pairs` says that a mapping's items are looped over (`with_dict`)."""
+    """A step's loop, its `items` compiled.
+
+    `kind` says whether a mapping's pairs are looped over ("dict"), or items after lists in the list were flattened by
+    one level ("items").
+    """
 
     items: Any
-    pairs: bool = False
+    kind: LoopKind = "list"
     variable: str = "item"
     index: str | None = None
     label: Any = None
@@ -80,7 +86,7 @@ class BlockNode:
     block: tuple[Node, ...]
     rescue: tuple[Node, ...] = ()
     always: tuple[Node, ...] = ()
-    where: Where = Where("")
+    where: Where = NOWHERE
     name: str | None = None
     when: tuple[Condition, ...] = ()
     vars: Mapping[str, Any] = field(default_factory=dict)
@@ -93,7 +99,10 @@ Node = StepNode | BlockNode
 
 @dataclass(frozen=True, slots=True)
 class PlannedPlay:
-    """One play on its hosts: `layers` are each host's variables from low to high, as far as they were known before the run."""
+    """One play on its hosts.
+
+    `layers` are each host's variables from low to high, as far as they are known before the run.
+    """
 
     name: str
     hosts: tuple[str, ...]
@@ -105,7 +114,7 @@ class PlannedPlay:
     force_handlers: bool = False
     max_fail_percentage: float | None = None
     any_errors_fatal: bool = False
-    where: Where = Where("")
+    where: Where = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +129,6 @@ class Plan:
     extra: Layer
     inputs: Mapping[str, Any]
     notes: tuple[tuple[Where, str], ...]
-    secrets: tuple[Secret, ...]
-    locks: tuple[str, ...]
     tags: tuple[str, ...] = ()
 
     @property

@@ -49,8 +49,8 @@ def problems_of(
 
 
 def _aliased(name: str, spec: TaskSpec, dynamic: set[str]) -> bool:
-    info = spec.params.model_fields.get(name)
-    return bool(info and info.alias in dynamic)
+    info = spec.field(name)
+    return info is not None and any(spec.field(given) is info for given in dynamic)
 
 
 def _problem(detail: ErrorDetails, spec: TaskSpec, document: Document, path: KeyPath) -> Invalid:

@@ -1,0 +1,100 @@
+"""The command: one file per subcommand, imported when it is named; the only place that exits."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from runbook import __version__
+from runbook.errors import RunbookError, Stopped
+
+COMMANDS = {
+    "play": "Run a playbook.",
+    "list": "List the playbooks there are.",
+    "tasks": "List the tasks, or show one with its params.",
+    "inventory": "Show the hosts, groups and variables of an inventory.",
+    "runs": "List, show and prune the reports of past runs.",
+    "docs": "Write or check the generated pages.",
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are named, so that `--help` starts in no time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        if ctx.resilient_parsing or (ctx.protected_args or [cmd_name])[0] != cmd_name:
+            return click.Command(cmd_name, help=COMMANDS[cmd_name])
+        command: click.Command = import_module(f"runbook.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="runbook", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Run playbooks: ordered, idempotent procedures for people who operate ML inference services.
+
+    `runbook play maintenance.yml --check` says what would be done; without `--check` it is done.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command and exit with the code that `runbook.errors` gives its outcome."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = cli.main(prog_name="runbook", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except RunbookError as error:
+        return _fail(str(error), error.exit_code)
+    except (Stopped, KeyboardInterrupt, click.Abort) as stop:
+        return _fail("interrupted", getattr(stop, "exit_code", 130))
+    except BrokenPipeError:
+        _silence()
+        return 141
+    except Exception as error:  # noqa: BLE001 - the last resort: a fault of ours is said to be one
+        return _bug(error)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+        return 141
+    return code if isinstance(code, int) else 0
+
+
+def _fail(text: str, code: int) -> int:
+    click.echo(f"runbook: {text}", err=True)
+    return code
+
+
+def _silence() -> None:
+    """Let the reader of a closed pipe be: nothing more can be said to it."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _bug(error: Exception) -> int:
+    import platform
+    import traceback
+
+    click.echo("".join(traceback.format_exception(error)), err=True)
+    where = f"runbook {__version__}, Python {platform.python_version()}, {platform.system()}"
+    return _fail(f"this is a fault of runbook; please report the lines above with: {where}", 70)

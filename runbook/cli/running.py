@@ -1,0 +1,143 @@
+"""A run or a check: the machine, the observers, the engine, and what is left when it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runbook import __version__
+from runbook.cli.session import Session, machine_facts
+from runbook.engine.clock import stamp
+from runbook.engine.run import Ears, Run
+from runbook.engine.state import Machine
+from runbook.errors import PendingChanges, TaskFailed
+from runbook.events import Event, Note, RunStarted
+from runbook.folder import Recorder
+from runbook.host import LocalHost, Overlay, guard
+from runbook.journal import Journal
+from runbook.plan.model import Plan
+from runbook.secrets import Redactor
+from runbook.units import Secret
+
+if TYPE_CHECKING:
+    from runbook.host import Host
+
+
+def run(session: Session, plan: Plan) -> int:
+    """Run or check a plan; gives the exit code."""
+    options = session.options
+    redactor = redactor_for(plan)
+    observers: list[Callable[[Event], None]] = []
+
+    def emit(event: Event) -> None:
+        masked = redactor.event(event)
+        for observer in observers:
+            observer(masked)
+
+    with ExitStack() as stack:
+        crashed = [told for run_id in session.store.crashed_runs() if (told := session.store.recover(run_id))]
+        folder = session.store.open_run(session.run_id)
+        stack.callback(folder.close)
+        journal = Journal(folder.journal)
+        stack.callback(journal.close)
+        recorder = Recorder(folder, also=options.report)
+        observers += [journal, recorder, *_screens(session, folder.report, stack)]
+        ears = Ears()
+        real = LocalHost(
+            now=session.started, cwd=Path.cwd(), env=dict(os.environ), run_id=session.run_id, listener=ears
+        )
+        stack.callback(real.close)
+        host: Host = Overlay(real, imagined=True) if options.mode == "check" else real
+        guard.install()
+        emit(started(session, plan, redactor))
+        for text in crashed:
+            emit(Note(text))
+        for where, text in plan.notes:
+            emit(Note(text, where))
+        engine = Run(
+            plan,
+            Machine(host, real),
+            emit,
+            run_id=session.run_id,
+            mode=options.mode,
+            diff=options.diff,
+            ears=ears,
+            prompt=_prompt,
+            read_file=reader(session.path.resolve().parent),
+            keep_secret=lambda secret: redactor.add(secret.reveal()),
+        )
+        code = engine.execute()
+        changed = recorder.report.to_json()["summary"]["changed"]
+    session.store.tidy()
+    return PendingChanges.exit_code if options.fail_on_change and not code and changed else code
+
+
+def redactor_for(plan: Plan) -> Redactor:
+    """Know every secret that is known before the run, so that no output shows it."""
+    redactor = Redactor()
+    layers = [plan.extra, *(layer for play in plan.plays for of_host in play.layers.values() for layer in of_host)]
+    values = [(name, value) for layer in layers for name, value in layer.values.items()]
+    for name, value in [*values, *plan.inputs.items()]:
+        if isinstance(value, Secret):
+            redactor.add(value.reveal(), name=name)
+    return redactor
+
+
+def started(session: Session, plan: Plan, redactor: Redactor) -> RunStarted:
+    """Make the first event of a run."""
+    hosts = tuple(dict.fromkeys(name for play in plan.plays for name in play.hosts))
+    inputs: dict[str, Any] = {name: redactor.mask_value(value) for name, value in plan.inputs.items()}
+    return RunStarted(
+        session.run_id,
+        str(session.path),
+        plan.sha256,
+        session.options.mode,
+        stamp(session.started),
+        __version__,
+        machine_facts(),
+        inputs,
+        hosts,
+        len(plan.steps),
+        plan.tags,
+    )
+
+
+def reader(folder: Path) -> Callable[[str], str]:
+    """Give the function that reads the controller's files for `lookup('file')`, from the playbook's folder."""
+
+    def read(path: str) -> str:
+        try:
+            return (folder / Path(path).expanduser()).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise TaskFailed(f"lookup('file'): cannot read {path}: {error}") from error
+
+    return read
+
+
+def _screens(session: Session, report: Path, stack: ExitStack) -> list[Callable[[Event], None]]:
+    from runbook.console import for_terminal
+
+    options = session.options
+    verbosity = -1 if options.quiet else options.verbose
+    screen = for_terminal(sys.stdout, verbosity=verbosity, diff=options.diff, as_json=options.as_json, report=report)
+    close = getattr(screen, "close", None)
+    if close:
+        stack.callback(close)
+    return [screen]
+
+
+def _prompt(text: str, seconds: float) -> None:
+    """Ask a person to go on; without a terminal that fails at once."""
+    if not sys.stdin.isatty():
+        raise TaskFailed(
+            "pause asks a question and there is no terminal",
+            hint="give it `seconds:`, or leave the step out with --skip-tags",
+        )
+    sys.stderr.write(f"{text}\nPress Enter to go on, Ctrl-C to stop: ")
+    sys.stderr.flush()
+    sys.stdin.readline()
+    del seconds

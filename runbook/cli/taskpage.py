@@ -1,0 +1,108 @@
+"""A task's page, for the terminal and for the docs: all of it derived from its params and docstring."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any, NamedTuple, get_args, get_origin
+
+from pydantic_core import PydanticUndefined
+
+from runbook.task import TaskSpec
+
+KINDS = {
+    "state": "a state: asked again after a change, and must then have nothing left to do",
+    "action": "an action: acts every time it is run",
+    "probe": "a probe: reads only",
+    "directive": "a directive: works on variables, touches no host",
+}
+
+
+class Row(NamedTuple):
+    """One param, in words."""
+
+    name: str
+    type: str
+    default: str
+    text: str
+
+
+def rows(spec: TaskSpec) -> list[Row]:
+    """Give a task's params, the required ones first, in the order they are declared in."""
+    found = []
+    for field, info in spec.params.model_fields.items():
+        default = "required" if info.is_required() else _written(info.get_default(call_default_factory=True))
+        found.append(Row(info.alias or field, type_name(info.annotation), default, info.description or ""))
+    return sorted(found, key=lambda row: row.default != "required")
+
+
+def console_page(spec: TaskSpec) -> str:
+    """Write a task's page for a terminal."""
+    lines = [f"{spec.name}: {KINDS[spec.kind]}", "", spec.doc, ""]
+    params = rows(spec)
+    width = max((len(row.name) for row in params), default=0)
+    for row in params:
+        default = row.default if row.default == "required" else f"default {row.default}"
+        head = f"  {row.name:<{width}}  {row.type}, {default}"
+        lines += [
+            head,
+            *textwrap.wrap(row.text, 90, initial_indent=" " * (width + 4), subsequent_indent=" " * (width + 4)),
+        ]
+    if spec.returns:
+        lines += ["", "returns:", *(f"  {name}: {text}" for name, text in spec.returns.items())]
+    return "\n".join(lines)
+
+
+def markdown_page(spec: TaskSpec, example: str | None) -> str:
+    """Write a task's page for the docs."""
+    lines = [f"# {spec.name}", "", f"*{KINDS[spec.kind]}*", "", spec.doc, ""]
+    if params := rows(spec):
+        lines += ["| param | type | default | |", "|---|---|---|---|"]
+        lines += [f"| `{r.name}` | {_cell(r.type)} | {_cell(r.default)} | {_cell(r.text)} |" for r in params] + [""]
+    if spec.free:
+        lines += [f"A bare text after the task is its `{spec.free}`.", ""]
+    if spec.returns:
+        lines += ["| returns | |", "|---|---|"]
+        lines += [f"| `{name}` | {_cell(text)} |" for name, text in spec.returns.items()] + [""]
+    if example:
+        lines += ["```yaml", example.rstrip(), "```", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def type_name(annotation: Any) -> str:
+    """Write a type as a user of YAML thinks of it."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if annotation is None or annotation is type(None):
+        return "null"
+    if str(origin) == "typing.Literal":
+        return " or ".join(f"`{arg}`" for arg in args)
+    if origin in (tuple, list, set, frozenset):
+        return "list of " + type_name(args[0]) if args else "list"
+    if origin is dict:
+        return "mapping"
+    if origin is not None and hasattr(annotation, "__metadata__"):
+        return type_name(args[0])
+    if args:
+        return " or ".join(type_name(arg) for arg in args if arg is not type(None))
+    words = {str: "text", int: "number", float: "number", bool: "true or false", Path: "path", dict: "mapping"}
+    return (
+        words.get(annotation) or {"Any": "anything"}.get(getattr(annotation, "__name__", ""), "") or _lower(annotation)
+    )
+
+
+def _lower(annotation: Any) -> str:
+    return str(getattr(annotation, "__name__", annotation)).lower()
+
+
+def _written(value: Any) -> str:
+    if value is None or value is PydanticUndefined:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value) or '""'
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

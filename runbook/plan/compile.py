@@ -1,0 +1,210 @@
+"""Law 4: everything wrong is found before anything is touched; what comes out can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runbook.errors import Invalid, Problems, StepError, Where
+from runbook.hosts import Inventory
+from runbook.plan.batches import batches_of
+from runbook.plan.context import Context
+from runbook.plan.extra import extra_layer, inputs_of, refuse_unknown
+from runbook.plan.layers import Setting, check_inputs, layers_of, static_view
+from runbook.plan.magic import Place, static_magic
+from runbook.plan.model import Plan, PlannedPlay, StepNode, flat
+from runbook.plan.names import Names
+from runbook.plan.tags import Tags
+from runbook.plan.tree import Tree, name_of_handler
+from runbook.playbook.model import Play, Playbook
+from runbook.registry import Registry
+from runbook.source import Document
+from runbook.suggest import suggest
+from runbook.unknown import first_unknown
+from runbook.variables import Layer, Variables
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for on the command line. `extra` holds the words of each `-e`."""
+
+    playbook: Path
+    extra: tuple[str, ...] = ()
+    limit: str | None = None
+    tags: Tags = field(default_factory=Tags)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path = field(default_factory=Path.cwd)
+
+
+def compile_plan(book: Playbook, inventory: Inventory, registry: Registry, request: Request) -> Plan:
+    """Compile a playbook for the hosts of an inventory; raises Problems with all that is wrong, at once."""
+    compiler = _Compiler(book, inventory, registry, request)
+    plays = compiler.plays()
+    request.tags.refuse_unknown(compiler.known_tags)
+    return Plan(
+        playbook=book.document.file,
+        playbook_dir=compiler.folder,
+        sha256=book.document.sha256,
+        plays=plays,
+        inventory=inventory,
+        extra=compiler.extra,
+        inputs=_inputs(compiler, plays),
+        notes=tuple(book.notes),
+        tags=request.tags.only,
+    )
+
+
+class _Compiler:
+    """Compiles play after play; `problems` gathers what is wrong with any of them."""
+
+    def __init__(self, book: Playbook, inventory: Inventory, registry: Registry, request: Request) -> None:
+        self.book, self.inventory, self.registry, self.request = book, inventory, registry, request
+        self.folder = request.playbook.resolve().parent
+        self.extra = extra_layer(book, request.extra, request.cwd)
+        self.problems: list[Invalid] = []
+        self.known_tags: set[str] = set()
+        self.unsettled: dict[str, Any] = {}
+        self.documents: dict[str, Document] = {}
+        self.index = 0
+
+    def plays(self) -> tuple[PlannedPlay, ...]:
+        hosts = [self._hosts(play) for play in self.book.plays]
+        if self.problems:
+            raise Problems(self.problems)
+        if self.request.limit is not None:
+            chosen = set(self.inventory.select(self.request.limit))
+            hosts = [[name for name in names if name in chosen] for names in hosts]
+            if not any(hosts):
+                raise Invalid(f"--limit {self.request.limit}: none of these hosts is in the playbook")
+        found = [self._play(play, names) for play, names in zip(self.book.plays, hosts, strict=True)]
+        if all(found):
+            names = {name for play in found if play for ls in play.layers.values() for la in ls for name in la.values}
+            try:
+                refuse_unknown(self.extra, inputs_of(self.book), names)
+            except Invalid as error:
+                self.problems.append(error)
+        if self.problems:
+            raise Problems(self.problems)
+        return tuple(play for play in found if play is not None)
+
+    def _hosts(self, play: Play) -> list[str]:
+        try:
+            document, path = play.origin("hosts")
+            return self.inventory.select(play.hosts, where=document.where(path))
+        except Invalid as error:
+            self.problems.append(error)
+            return []
+
+    def _play(self, play: Play, hosts: Sequence[str]) -> PlannedPlay | None:
+        name = play.name or ", ".join(play.hosts)
+        place = Place(name, tuple(hosts), str(self.folder), self.request.tags.only, self.inventory)
+        setting = Setting(play, place, self.extra, self.request.environ, self.request.cwd)
+        try:
+            layers = {host: layers_of(setting, host) for host in hosts}
+        except Invalid as error:
+            self.problems += error.problems if isinstance(error, Problems) else [error]
+            return None
+        for host in hosts:
+            self.problems += check_inputs(setting, host, layers[host])
+        views = {host: static_view(setting, host, layers[host], self.unsettled) for host in hosts}
+        tree = Tree(self.registry, self.request.tags, views, self.unsettled, self.index)
+        tree.documents[play.document.file] = play.document
+        context = Context().within(play)
+        nodes = tree.nodes(play.steps, context)
+        handlers = tree.handlers(play.handlers, context)
+        self.index = tree.index
+        self.known_tags |= tree.known_tags
+        self.documents |= tree.documents
+        self.problems += tree.problems
+        planned = PlannedPlay(
+            name,
+            tuple(hosts),
+            batches_of(play, hosts),
+            nodes,
+            handlers,
+            layers,
+            play.inputs,
+            force_handlers=play.force_handlers is True,
+            max_fail_percentage=_percentage(play),
+            any_errors_fatal=play.any_errors_fatal is True,
+            where=play.where,
+        )
+        self._check_names(planned, place, tree)
+        self._check_handlers(planned, views)
+        return planned
+
+    def _check_names(self, play: PlannedPlay, place: Place, tree: Tree) -> None:
+        """Find undefined variables, once for each set of hosts that have the same names."""
+        seen: set[frozenset[str]] = set()
+        settled = set(self.unsettled) - _set_in(play)
+        for host in play.hosts:
+            layers = play.layers[host]
+            base = (self.extra.values, static_magic(place, host), *(layer.values for layer in reversed(layers)))
+            shape = frozenset(name for values in base for name in values)
+            if shape in seen:
+                continue
+            seen.add(shape)
+            names = Names(base, host, frozenset(tree.left_out), set(settled), [], self._excerpt)
+            names.walk(play.nodes)
+            names.handlers(play.handlers)
+            self.problems += names.problems
+
+    def _excerpt(self, where: Where) -> str | None:
+        document = self.documents.get(where.file)
+        return document.excerpt(where) if document and where.line else None
+
+    def _check_handlers(self, play: PlannedPlay, views: Mapping[str, Variables]) -> None:
+        """Find notified handlers that do not exist."""
+        for view in views.values():
+            there = {name_of_handler(handler, view) for handler in play.handlers}
+            there |= {topic for handler in play.handlers for topic in handler.listen}
+            for step in (*flat(play.nodes), *play.handlers):
+                for position, wanted in enumerate(step.notify):
+                    self._check_handler(step, position, wanted, there, view)
+
+    def _check_handler(self, step: StepNode, position: int, wanted: Any, there: set[str], view: Variables) -> None:
+        from runbook.templates import render_value
+
+        path = (*step.params_path[:-1], "notify")
+        if isinstance(step.document.get(path), list):
+            path = (*path, position)
+        try:
+            name = render_value(wanted, view.over(*step.effect.vars))
+        except StepError as error:
+            self.problems.append(step.document.problem(error.message, path, hint=error.hint))
+            return
+        if first_unknown(name) is not None:
+            hint = "make it from inputs, inventory and vars"
+            self.problems.append(
+                step.document.problem("the handler's name is not known before the run", path, hint=hint)
+            )
+        elif name not in there:
+            hint = suggest(str(name), there) or f"the handlers of this play: {', '.join(sorted(there)) or 'none'}"
+            self.problems.append(step.document.problem(f"there is no handler {name!r}", path, hint=hint))
+
+
+def _set_in(play: PlannedPlay) -> set[str]:
+    from runbook.plan.names import sets
+
+    return {name for step in (*flat(play.nodes), *play.handlers) for name in sets(step)}
+
+
+def _percentage(play: Play) -> float | None:
+    value = play.max_fail_percentage
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _inputs(compiler: _Compiler, plays: Sequence[PlannedPlay]) -> dict[str, Any]:
+    """Give the inputs' values for the report: those of the first host that has them."""
+    found: dict[str, Any] = {}
+    for play in plays:
+        for host in play.hosts[:1]:
+            layers: list[Mapping[str, Any]] = [layer.values for layer in reversed(play.layers[host])]
+            view = Variables((compiler.extra.values, *layers), environ={}, reader=str)
+            found |= {name: view.get(name) for name in play.inputs if name not in found}
+    return found
+
+
+__all__ = ["Layer", "Request", "compile_plan"]

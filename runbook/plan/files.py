@@ -1,0 +1,124 @@
+"""The controller's files that a playbook names: vars files, `.env` files, included steps."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runbook.errors import Invalid, RunbookError, Where
+from runbook.playbook.model import Written
+from runbook.source import Document, read_document
+from runbook.templates import compile_value, render_value
+from runbook.units import Secret
+from runbook.unknown import first_unknown
+from runbook.variables import Layer, Variables, compiled_layer
+
+# The names of variables whose values are kept secret when they come out of a `.env` file.
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|DSN|AUTH", re.IGNORECASE)
+
+
+def named_file(written: Written, text: Any, path: tuple[str | int, ...], view: Variables, what: str) -> Path:
+    """Give the file that a text names, relative to the file it is written in; it must be computable before the run."""
+    document = written.document
+    try:
+        name = render_value(compile_value(text, lambda _: document.where(path)), view)
+    except Invalid:
+        raise
+    except RunbookError as error:
+        raise document.problem(f"the name of the {what}: {error.message}", path, hint=error.hint) from error
+    if first_unknown(name) is not None:
+        hint = "make it from inputs, inventory and vars; only a run knows registers and facts"
+        raise document.problem(f"the name of the {what} is not known before the run", path, hint=hint)
+    if not isinstance(name, str) or not name:
+        raise document.problem(f"the name of the {what} must be a text, not {name!r}", path)
+    folder = document.path.parent if document.path else Path.cwd()
+    return folder / Path(name).expanduser()
+
+
+def load_vars(
+    written: Written, value: Any, path: tuple[str | int, ...], views: Mapping[str, Variables]
+) -> dict[str, Any]:
+    """Load the file of an `include_vars`: the same on every host."""
+    files = {named_file(written, value, path, view, "vars file") for view in views.values()}
+    if len(files) > 1:
+        raise written.document.problem("the vars file must be the same on every host", path)
+    if not files:
+        return {}
+    return dict(vars_layer(files.pop(), written.document, path).values)
+
+
+def vars_layer(file: Path, document: Document, path: tuple[str | int, ...]) -> Layer:
+    """Read a file of variables that `path` of a document names."""
+    try:
+        loaded = read_document(file, label=label_of(file), allow_empty=True)
+    except Invalid as error:
+        if error.where and error.where.line:
+            raise
+        raise document.problem(f"the vars file {label_of(file)}: {error.message}", path, hint=error.hint) from error
+    if loaded.value is None:
+        return Layer(label_of(file), {})
+    if not isinstance(loaded.value, dict):
+        raise loaded.problem("a vars file must be a mapping of names to values", hint="write `name: value` lines")
+    return compiled_layer(label_of(file), loaded.value, loaded.where)
+
+
+def env_layer(file: Path, document: Document, path: tuple[str | int, ...]) -> Layer:
+    """Read a `.env` file: a regular file of ours that no one else may read. Nothing in it is ever a template."""
+    refuse_open_file(file, document, path)
+    from dotenv import dotenv_values
+
+    try:
+        found = dotenv_values(file, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise document.problem(f"the env file {label_of(file)} cannot be read: {error}", path) from error
+    values: dict[str, Any] = {}
+    for name, value in found.items():
+        if value is None:
+            raise Invalid(f"{name!r} has no value in the env file", where=Where(str(file)), hint=f"write `{name}=...`")
+        if SECRET_NAME.search(name) and any(char in value for char in "\r\n"):
+            raise Invalid(
+                f"the secret {name!r} spans lines in the env file", where=Where(str(file)), hint="write it on one"
+            )
+        values[name] = Secret(value) if SECRET_NAME.search(name) else value
+    return Layer(label_of(file), values, dict.fromkeys(values, Where(str(file))))
+
+
+def refuse_open_file(file: Path, document: Document, path: tuple[str | int, ...]) -> None:
+    """Raise Invalid for an env file that is missing, no regular file, somebody else's, or open to others."""
+    name = label_of(file)
+    try:
+        status = file.lstat()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise document.problem(f"the env file {name}: {reason}", path) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise document.problem(f"the env file {name} must be a regular file, no link", path)
+    if os.name == "nt":
+        return
+    if status.st_uid != os.geteuid():
+        raise document.problem(
+            f"the env file {name} belongs to another user", path, hint=f"chown it to uid {os.geteuid()}"
+        )
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise document.problem(f"the env file {name} is open to others ({mode:04o})", path, hint=f"chmod 600 {name}")
+
+
+def beside(document: Document, name: str, kind: str) -> Path:
+    """Give the controller's file that a step names: below `files/` or `templates/` beside its file, or beside it."""
+    folder = document.path.parent if document.path else Path.cwd()
+    path = Path(name).expanduser()
+    nested = folder / kind / path
+    return nested if not path.is_absolute() and nested.exists() else folder / path
+
+
+def label_of(file: Path) -> str:
+    """Name a file as a user would: relative to the working folder where it is below it."""
+    try:
+        return str(file.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return os.path.normpath(file)
