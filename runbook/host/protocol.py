@@ -25,8 +25,8 @@ class Listener(Protocol):
 class Host(Machine, Protocol):
     """One machine, real or imagined; the mutators it inherits are for changes only.
 
-    Reads raise `TaskFailed` for what the system refuses, saying path and reason, and `Unsure` where an overlay holds a change
-    whose effect is not known. Relative paths are taken from `cwd`.
+    Reads raise `TaskFailed` for what the system refuses, saying path and reason, and `Unsure` where an overlay holds
+    a change whose effect is not known. Relative paths are taken from `cwd`.
     """
 
     @property
@@ -37,6 +37,16 @@ class Host(Machine, Protocol):
     @property
     def cwd(self) -> Path:
         """The folder that relative paths start from: absolute."""
+        ...
+
+    @property
+    def umask(self) -> int:
+        """The bits that new files and folders are made without, where no mode is given."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The step that is at work, as doubts name it: `step 4 'restart the API'`."""
         ...
 
     @property
@@ -111,12 +121,17 @@ class Host(Machine, Protocol):
         """Open the client of a service that the task declared with `@task(reads=...)`."""
         ...
 
-    def sleep(self, seconds: float) -> None:
-        """Wait; on an overlay nothing waits."""
+    def sleep(self, seconds: float) -> bool:
+        """Wait, and say whether time has passed: in check mode nothing waits."""
         ...
 
     def doubt(self) -> str | None:
         """Say why what is read now may not be what a run would read: `depends on step 4 'restart the API'`."""
+        ...
+
+    @property
+    def imagined(self) -> bool:
+        """Say whether what is here may differ from what a run would find: True for an overlay that is rehearsed on."""
         ...
 
     def check_deadline(self) -> None:

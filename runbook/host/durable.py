@@ -1,0 +1,250 @@
+"""How files come into being, whole or not at all: temporary sibling, fsync, close, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from runbook.changes import Content, FileRef, Stat
+from runbook.errors import Moved, RunbookError, TaskFailed, Unsure
+from runbook.host.reading import PIECE, TEMPORARY, look, open_regular, require_file, resolve, status
+from runbook.host.refusals import Ident, expect, ident, refusing, shown
+from runbook.units import Secret
+
+Meter = Callable[[int], None]
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_REPLACE, _HERE = 1, -100
+
+
+def temporary(path: Path | str, run_id: str) -> Path:
+    """Give the hidden sibling that a file is written under by a run: `.NAME.RUN.runbook-tmp`, at most 255 bytes.
+
+    It is found again from the path and the run alone, so what a killed run left can be cleared away by its journal.
+    """
+    folder, name = os.path.split(str(path))
+    end = f".{''.join(filter(str.isalnum, run_id))[-8:]}{TEMPORARY}"
+    if len(os.fsencode(name)) + len(end) + 1 > 255:
+        end = f".{hashlib.blake2s(os.fsencode(name), digest_size=4).hexdigest()}{end}"
+        while len(os.fsencode(name)) + len(end) + 1 > 255:
+            name = name[:-1]
+    return Path(folder, f".{name}{end}")
+
+
+class Ledger:
+    """What a step has made so far, by identity, and the folders it has yet to flush."""
+
+    def __init__(self, run_id: str, umask: int) -> None:
+        self.run_id = run_id
+        self.umask = umask
+        self.made: dict[Ident, Stat] = {}
+        self._folders: dict[str, bool] = {}  # whether something was born there that no crash may lose
+
+    def begin(self) -> None:
+        self.made.clear()
+
+    def note(self, path: Path | str, made: Stat | None = None) -> None:
+        """Remember that the path's folder has got or lost an entry, and what was made there."""
+        folder = os.path.dirname(str(path))
+        self._folders[folder] = self._folders.get(folder, False) or made is not None
+        if made is not None:
+            self.made[ident(made)] = made
+
+    def secure(self) -> None:
+        """Flush before something is removed whose replacement is not yet durable."""
+        if any(self._folders.values()):
+            self.flush()
+
+    def flush(self) -> None:
+        """Make the entries durable: one fsync for each folder that has changed."""
+        while self._folders:
+            folder = next(iter(self._folders))
+            with refusing("flush the folder", folder), suppress(FileNotFoundError, NotADirectoryError):
+                _sync_folder(folder)
+            del self._folders[folder]
+
+
+def _sync_folder(folder: str) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # a folder that may be written but not read cannot be opened; its entries reach the disk by and by
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # file systems that know no fsync of folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def discard(path: Path | str) -> None:
+    """Remove a temporary if it is there; a fault in doing so must not hide the one that led here."""
+    with suppress(OSError):
+        os.unlink(path)
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def replacing(target: Path | str, run_id: str) -> Iterator[Path]:
+    """Give a free temporary name beside the target, and leave nothing under it if the body fails."""
+    spare = temporary(target, run_id)
+    discard(spare)
+    try:
+        yield spare
+    except BaseException:
+        discard(spare)
+        raise
+
+
+@contextmanager
+def created(spare: Path) -> Iterator[int]:
+    """Create the temporary and give its descriptor; what was written is on the disk when the body is left."""
+    descriptor = os.open(spare, _CREATE, 0o600)
+    try:
+        yield descriptor
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def _rename_exclusively() -> Callable[[bytes, bytes], int]:
+    """Give the system's rename that does not overwrite; it returns 0 or the error's number."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        return lambda source, target: errno.ENOSYS  # noqa: ARG005 - the shape of the real one
+
+    def rename(source: bytes, target: bytes) -> int:
+        failed = libc.renameat2(_HERE, source, _HERE, target, _NO_REPLACE)
+        return ctypes.get_errno() if failed else 0
+
+    return rename
+
+
+def rename_new(source: Path | str, target: Path | str) -> None:
+    """Rename and never overwrite: raises FileExistsError where the kernel finds something at the target."""
+    number = _rename_exclusively()(os.fsencode(source), os.fsencode(target))
+    if not number:
+        return
+    if number not in {errno.EINVAL, errno.ENOSYS}:  # the file system, or the C library, does not know how
+        raise OSError(number, os.strerror(number))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    os.rename(source, target)
+
+
+def _publish(ledger: Ledger, path: Path, spare: Path, target: str, *, was: Stat | None, made: Stat) -> None:
+    """Put the finished temporary in its place, if what was planned on is still there."""
+    expect(path, look(target, follow=False), was, ledger.made)
+    if was is None:
+        rename_new(spare, target)
+    else:
+        os.replace(spare, target)
+    ledger.note(target, made)
+
+
+def _destination(ledger: Ledger, verb: str, path: Path, was: Stat | None) -> tuple[str, Stat | None]:
+    """Give where the content really goes (a link's target is written, the link stays) and what is there."""
+    target = str(path)
+    found = look(target, follow=False)
+    if found is not None and found.is_link:
+        target = resolve(path)
+        found = look(target, follow=False)
+    expect(path, found, was, ledger.made)
+    if found is not None:
+        require_file(verb, path, found)
+    return target, found
+
+
+def _dress(descriptor: int, mode: int | None, old: Stat | None, umask: int) -> None:
+    """Give a new file the mode asked for, else that of the old one; root keeps the old owner."""
+    if old is not None and os.geteuid() == 0:
+        os.fchown(descriptor, old.uid, old.gid)
+    if mode is None:
+        mode = old.mode if old is not None else 0o644 & ~umask
+    os.fchmod(descriptor, mode)
+
+
+def write(
+    ledger: Ledger, path: Path, content: Content, *, mode: int | None, was: Stat | None, mtime: int | None, meter: Meter
+) -> None:
+    """Write a file. Through a symbolic link its target is replaced, as `open` would; the link stays.
+
+    Access control lists and extended attributes of a file that is replaced are not kept.
+    """
+    with refusing("write", path):
+        target, old = _destination(ledger, "write", path, was)
+        with replacing(target, ledger.run_id) as spare:
+            with created(spare) as descriptor:
+                _pour(content, descriptor, meter)
+                _dress(descriptor, mode, old, ledger.umask)
+                if mtime is not None:
+                    os.utime(descriptor, ns=(mtime, mtime))
+                made = status(os.fstat(descriptor))
+            _publish(ledger, path, spare, target, was=was, made=made)
+
+
+def _pour(content: Content, descriptor: int, meter: Meter) -> None:
+    if isinstance(content, FileRef):
+        _copy_checked(content, descriptor, meter)
+        return
+    data = content.reveal().encode("utf-8", "surrogateescape") if isinstance(content, Secret) else content
+    pour(data, descriptor)
+
+
+def pour(data: bytes | memoryview, descriptor: int) -> None:
+    """Write all of it, in as many calls as the system takes."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _copy_checked(reference: FileRef, to: int, meter: Meter) -> None:
+    total = hashlib.sha256()
+    with refusing("read", reference.path):
+        descriptor = open_regular(reference.path)
+    with open(descriptor, "rb", buffering=0) as source:
+        while piece := source.read(PIECE):
+            total.update(piece)
+            pour(piece, to)
+            meter(len(piece))
+    if total.hexdigest() != reference.sha256:
+        raise Moved(f"{shown(reference.path)} has not the content that this was planned with")
+
+
+def produce(ledger: Ledger, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None) -> Any:
+    """Let `make` write the temporary, and publish it if it is a regular file; gives what `make` returned."""
+    with refusing("produce", path):
+        target, old = _destination(ledger, "produce", path, was)
+        with replacing(target, ledger.run_id) as spare:
+            result = _made_by(make, spare, path)
+            if look(spare, follow=False) is None:
+                raise TaskFailed(f"cannot produce {shown(path)}: nothing was written to the path that was given")
+            descriptor = open_regular(spare, follow=False)
+            try:
+                _dress(descriptor, mode, old, ledger.umask)
+                os.fsync(descriptor)
+                made = status(os.fstat(descriptor))
+            finally:
+                os.close(descriptor)
+            _publish(ledger, path, spare, target, was=was, made=made)
+            return result
+
+
+def _made_by(make: Callable[[Path], Any], spare: Path, path: Path) -> Any:
+    try:
+        return make(spare)
+    except (RunbookError, Unsure):
+        raise
+    except Exception as error:
+        raise TaskFailed(f"cannot produce {shown(path)}: {type(error).__name__}: {error}") from error

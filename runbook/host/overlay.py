@@ -1,0 +1,132 @@
+"""A machine as it would be: reads go through to the real one, changes stay here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runbook.changes import Change, Completed, Content, Exchange, Response, RunCommand, Stat
+from runbook.errors import Unsure
+from runbook.host.guard import forbid
+from runbook.host.protocol import Host
+from runbook.host.refusals import refusing
+from runbook.host.sketch import Sketch
+from runbook.host.view import View
+from runbook.unknown import Unknown
+
+
+class Overlay(View):
+    """A Host over another, real or an overlay itself, which it never changes. Cheap to make: one per step.
+
+    What the real machine would refuse is refused here in the same words. What only a run can tell is `Unsure`, with
+    the label of the step that it depends on (`begin`). A mutator that a plugin calls itself, while it plans, is
+    `ImpurePlan`. An `imagined` one is what check mode runs on; on one that plans a step of a run, time passes.
+    """
+
+    def __init__(self, base: Host, *, imagined: bool = False) -> None:
+        super().__init__(base)
+        self._below = base
+        self.imagined: bool = imagined or base.imagined
+        self._sketch = Sketch(self._tree)
+        self.label: str = base.label
+
+    def begin(self, label: str, *, deadline: float | None = None, env: Mapping[str, str] | None = None) -> None:
+        """Start a step here and on the hosts below, whose probes have the same deadline and environment."""
+        self.label = label
+        self._sketch.begin()
+        self._below.begin(label, deadline=deadline, env=env)
+
+    def settle(self, changes: Sequence[Change] = ()) -> None:
+        """Do nothing: there is nothing to flush."""
+
+    def doubt(self) -> str | None:
+        return self._doubts.latest() or self._below.doubt()
+
+    def sleep(self, seconds: float) -> bool:
+        self.check_deadline()
+        return not self.imagined and self._below.sleep(seconds)
+
+    # Asking
+
+    def probe(
+        self, argv: Sequence[str], *, cwd: Path | None = None, stdin: str | None = None, timeout: float | None = None
+    ) -> Completed:
+        return self._real.probe(argv, cwd=cwd, stdin=stdin, timeout=timeout)
+
+    def ask(self, exchange: Exchange) -> Response:
+        reason = self._doubts.of_url(exchange.url)
+        if reason is not None:
+            raise Unsure(reason)
+        return self._real.ask(exchange)
+
+    def client(self, name: str) -> Any:
+        return self._real.client(name)
+
+    # Changing: called by changes only
+
+    def write(
+        self, path: Path, content: Content, *, mode: int | None, was: Stat | None, mtime: int | None = None
+    ) -> None:
+        self._sketch.write(self._change("write", path), content, mode=mode, was=was, mtime=mtime)
+
+    def remove(self, path: Path, *, was: Stat) -> None:
+        self._sketch.remove(self._change("remove", path), was=was)
+
+    def move(self, path: Path, to: Path, *, was: Stat) -> None:
+        self._sketch.move(self._change("move", path), self._at(to), was=was)
+
+    def make_folder(self, path: Path, *, mode: int | None) -> None:
+        self._sketch.make_folder(self._change("make_folder", path), mode=mode)
+
+    def chmod(self, path: Path, mode: int, *, was: Stat) -> None:
+        self._sketch.chmod(self._change("chmod", path), mode, was=was)
+
+    def link(self, path: Path, to: str, *, hard: bool, was: Stat | None) -> None:
+        self._sketch.link(self._change("link", path), to, hard=hard, was=was, cwd=self.cwd)
+
+    def compress(self, path: Path, to: Path, *, was: Stat, level: int) -> None:
+        self._sketch.compress(self._change("compress", path), self._at(to), self._reason, was=was, level=level)
+
+    def produce(self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None) -> Unknown:  # noqa: ARG002 - made in a run only
+        self._sketch.produce(self._change("produce", path), self._reason, mode=mode, was=was)
+        return Unknown(self._reason)
+
+    def run(self, command: RunCommand) -> Unknown:
+        from runbook.host.starting import predict_start
+
+        forbid("run")
+        self.check_deadline()
+        predict_start(self._tree, self._doubts, command, cwd=self.cwd, env=self.env)
+        self._cast_doubt(command.affects)
+        return Unknown(self._reason)
+
+    def request(self, exchange: Exchange, *, affects: tuple[str, ...] | None) -> Unknown:
+        forbid("request")
+        self.check_deadline()
+        self._doubts.server(exchange.url, self._reason)
+        self._cast_doubt(affects)
+        return Unknown(self._reason)
+
+    # Within
+
+    @property
+    def _reason(self) -> str:
+        return f"depends on {self.label}"
+
+    def _change(self, name: str, path: Path) -> Path:
+        forbid(name)
+        return self._at(path)
+
+    def _cast_doubt(self, affects: tuple[str, ...] | None) -> None:
+        if affects is None:
+            self._doubts.everything(self._reason)
+            return
+        for affected in affects:
+            if "://" in affected:
+                self._doubts.origin(affected, self._reason)
+                continue
+            path = self._at(Path(affected))
+            self._doubts.path(path, self._reason)
+            with refusing("look at", path):
+                self._doubts.path(Path(self._tree.walk(path, follow=True, lenient=True).path), self._reason)
