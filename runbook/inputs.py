@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,10 +231,10 @@ def _choice_faults(raw: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
         yield "type", "the type choice needs `choices`", "write `choices: [a, b]` beside it"
 
 
-def show_inputs(inputs: Iterable[Input]) -> list[tuple[str, str, str, str]]:
+def show_inputs(inputs: Mapping[str, Input]) -> list[tuple[str, str, str, str]]:
     """Give rows of name, type, default (`required` where one must be given) and help, for `--help`."""
     rows = []
-    for each in inputs:
+    for each in inputs.values():
         kind = "|".join(each.choices) if each.choices else each.type
         secret = each.type == "secret" and each.default is not None and "{{" not in str(each.default)
         default = "" if each.default is None else "***" if secret else _written(each.default)

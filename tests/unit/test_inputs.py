@@ -134,6 +134,6 @@ def test_every_type_is_known_to_the_reader_and_inputs_are_shown_for_help():
         "key: {type: secret, default: hunter2}\nfast: {type: bool, default: true}\n"
     )
     assert problems == []
-    assert show_inputs(inputs.values()) == [
+    assert show_inputs(inputs) == [
         ("path", "file", "required", "the model"), ("level", "a|b", "a", ""), ("key", "secret", "***", ""), ("fast", "bool", "true", "")]  # fmt: skip
     assert " ".join(TYPES) == "str int float bool path file dir url secret age size duration list choice"
