@@ -1,0 +1,230 @@
+"""What an operator sees: plain, quiet, JSON and live."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_report import STARTED, WRITE, a_run, result, step
+
+from runbook import events as ev
+from runbook.console import JsonLines, PlainConsole, for_terminal
+from runbook.errors import Where
+from runbook.lines import duration, table
+from runbook.live import LiveConsole
+
+ROOT = Path(__file__).parents[2]
+ONE = replace(STARTED, hosts=("web1",))
+DONE = ev.RunFinished("ok", 0, "2025-03-01T02:00:09Z", 9.0)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def told(*events, console=PlainConsole, stream=None, **how):
+    stream = stream or io.StringIO()
+    tell = console(stream, **how)
+    for event in events:
+        tell(event)
+    tell.close()
+    return stream.getvalue()
+
+
+def test_a_run_is_told_step_by_step_with_changes_failures_and_counts():
+    failure = ev.Failure("TaskFailed", "no space left\nin /data", "free some")
+    changes = [
+        {**WRITE, "applied": True},
+        {**WRITE, "target": "/b", "applied": False},
+        {**WRITE, "kind": "remove", "target": "/c", "detail": "", "applied": None},
+    ]
+    text = told(
+        ONE,
+        ev.PlayStarted("upkeep", ("web1",)),
+        result(1, "ok", data={"msg": "all is well"}),
+        result(2, "changed", changes=[{**WRITE, "applied": True}], attempts=3),
+        result(3, "skipped", reason="when: nightly"),
+        result(4, "failed", changes=changes, error=failure, data={"stderr": "line 1\nline 2\n"}),
+        ev.RunFinished("failed", 1, "2025-03-01T02:00:09Z", 90.0),
+        report="/state/report.json",
+    )
+    assert text.splitlines() == [
+        "daily.yml: run 20250301T020000Z-abc123",
+        "",
+        "play 'upkeep' on web1",
+        "  1 ok           step 1  (250ms)",
+        "      all is well",
+        "  2 changed      step 2  (250ms, 1 change, 3 attempts)",
+        "      write /a (created, 2B)",
+        "  3 skipped      step 3  (250ms, when: nightly)",
+        "  4 FAILED       step 4  (250ms, 3 changes)",
+        "      error: no space left",
+        "             in /data",
+        "      hint: free some",
+        "      stderr:",
+        "        | line 1",
+        "        | line 2",
+        "      done: write /a (created, 2B)",
+        "      not done: write /b (created, 2B)",
+        "      perhaps done: remove /c",
+        "      at: daily.yml:4:5",
+        "",
+        "web1  ok 1, changed 1, failed 1, skipped 1",
+        "failed, exit 1, in 1m30s",
+        "report: /state/report.json",
+    ]
+
+
+def test_check_mode_says_so_at_both_ends_and_marks_what_ran_for_real():
+    text = told(
+        replace(ONE, mode="check"),
+        result(1, "changed", changes=[WRITE]),
+        result(2, "changed", changes=[{**WRITE, "applied": True}], forced=True),
+        result(3, "unsure", reason="depends on step 1 'x'"),
+        DONE,
+    )
+    lines = text.splitlines()
+    assert lines[0].endswith("(check: nothing is written)")
+    assert lines[1] == "  1 would change step 1  (250ms, 1 change)"
+    assert lines[3] == "  2 changed      step 2  (250ms, 1 change, ran for real)"
+    assert lines[5:7] == ["  3 unsure       step 3  (250ms)", "      because: depends on step 1 'x'"]
+    assert lines[-1] == "ok, in 9.0s (check: nothing is written)"
+
+
+def test_several_hosts_are_named_and_counted():
+    text = told(STARTED, result(1, "ok"), result(1, "failed", "web2"), ev.Rescued(step(1, "web2")), DONE)
+    assert "  1 ok           step 1 on web1" in text
+    assert "      rescued: 1 step 1 on web2\n" in text
+    assert "web2  ok 1; rescued 1\n" in text
+
+
+def test_a_loop_shows_the_items_that_matter():
+    events = [
+        ev.ItemFinished(ev.Result(step(1), "ok", item="a")),
+        ev.ItemFinished(ev.Result(step(1), "changed", item="b", changes=[{**WRITE, "applied": True}])),
+        ev.ItemFinished(ev.Result(step(1), "failed", item="c", error=ev.Failure("E", "broken"))),
+        result(1, "failed", error=ev.Failure("E", "one item failed")),
+    ]
+    lines = told(ONE, *events).splitlines()[1:]
+    assert lines == [
+        "  1 FAILED       step 1  (250ms, 1 change)",
+        "      changed      b  (1 change)",
+        "      write /a (created, 2B)",
+        "      FAILED       c",
+        "      error: broken",
+        "      at: daily.yml:1:5",
+    ]
+    assert "      ok           a" in told(ONE, *events, verbosity=1)
+
+
+def test_diffs_output_and_data_are_shown_when_asked_for():
+    events = (ONE, ev.Output(step(1), "stdout", "10%\r100%\n"), result(1, "changed", changes=[WRITE], data={"rc": 0}))
+    assert "+a" not in told(*events)
+    assert "100%" not in told(*events)
+    assert "\n        +a\n" in told(*events, diff=True)
+    loud = told(*events, verbosity=1)
+    assert "      | 100%\n" in loud
+    assert '      data: {"rc": 0}\n' in loud
+
+
+def test_quiet_says_nothing_of_success_and_of_forgiven_failures():
+    events = [event for event in a_run()[:-1] if event != a_run()[8]]
+    assert told(*events, DONE, verbosity=-1, report="/r") == ""
+
+
+def test_quiet_tells_failures_and_where_the_report_is():
+    lines = told(*a_run(), verbosity=-1, report="/r").splitlines()
+    assert lines[0] == "daily.yml: run 20250301T020000Z-abc123"
+    assert next(line for line in lines if line.startswith("  ")) == "  4 FAILED       step 4 on web1  (250ms)"
+    assert sum("FAILED" in line for line in lines) == 2  # the step and its item
+    assert lines[-1] == "report: /r"
+
+
+def test_a_long_output_of_a_failure_is_cut_to_its_end():
+    text = told(ONE, result(1, "failed", data={"stdout": "\n".join(map(str, range(100)))}))
+    assert "stdout (the last 20 of 100 lines):\n        | 80\n" in text
+
+
+def test_control_characters_never_reach_the_terminal():
+    hostile = {**WRITE, "target": "/tmp/\x1b]0;owned\x07\nfake: ok\u202e"}
+    text = told(ONE, result(1, "changed", changes=[hostile]), ev.Output(step(1), "stdout", "\x1b[2J"), verbosity=1)
+    assert "write /tmp/\\x1b]0;owned\\x07\\nfake: ok\\u202e (created" in text
+    assert "\x1b" not in text
+
+
+def test_what_the_encoding_lacks_is_escaped():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    PlainConsole(stream)(ev.Note("größe \udcff", Where("a.yml", 1, 2)))
+    assert raw.getvalue() == b"note: gr\\xf6\\xdfe \\udcff (a.yml:1:2)\n"
+
+
+def test_json_lines_hold_every_event_and_nothing_else():
+    events = [*a_run(), ev.Note("a\nb")]
+    lines = [json.loads(line) for line in told(*events, console=JsonLines).splitlines()]
+    assert len(lines) == len(events)
+    assert (lines[0]["event"], lines[-1]["text"]) == ("run_started", "a\nb")
+
+
+@pytest.mark.parametrize(
+    ("stream", "env", "how", "kind"),
+    [
+        (Terminal(), {}, {}, LiveConsole),
+        (Terminal(), {"NO_COLOR": "1"}, {}, PlainConsole),
+        (Terminal(), {"TERM": "dumb"}, {}, PlainConsole),
+        (Terminal(), {}, {"verbosity": -1}, PlainConsole),
+        (Terminal(), {}, {"json_lines": True}, JsonLines),
+        (io.StringIO(), {}, {}, PlainConsole),
+    ],
+)
+def test_the_display_fits_the_stream(monkeypatch, stream, env, how, kind):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert type(for_terminal(stream, **how)) is kind
+
+
+def test_the_live_display_shows_the_same_lines_unwrapped_in_colour_and_what_is_at_work(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    long = "/srv/" + "deep/" * 40
+    stream = Terminal()
+    tell = LiveConsole(stream)
+    for event in (ONE, ev.StepStarted(step(1), ""), ev.Progress(step(1), "a.log", 5e6, 1e7)):
+        tell(event)
+    tell._progress.refresh()
+    assert "1/7 step 1" in stream.getvalue()
+    assert "5MB of 10MB" in stream.getvalue()
+    tell(result(1, "changed", changes=[{**WRITE, "target": long}]))
+    tell(result(2, "failed", error=ev.Failure("E", "[red]no markup[/red]")))
+    tell(DONE)
+    tell.close()
+    text = stream.getvalue()
+    assert f"write {long} (created, 2B)" in text
+    assert "error: [red]no markup[/red]" in text
+    assert "\x1b[33m" in text
+    assert text.rstrip().endswith("ok, in 9.0s\x1b[0m")
+    assert "\x1b[?25h" in text  # the cursor is back
+
+
+def test_rich_is_not_imported_without_a_terminal():
+    code = "import io, sys; from runbook.console import for_terminal; for_terminal(io.StringIO()); print('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, ""), (0.012, "12ms"), (1.25, "1.2s"), (3725, "1h2m5s")])
+def test_durations_are_short(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_table_has_columns():
+    assert list(table([("A", "B", "C"), ("aaa", "b", "c\nd")])) == ["A    B  C", "aaa  b  c\\nd"]
