@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook.errors import RunbookError
 from runbook.events import Event, RunFinished, RunStarted
-from runbook.journal import cannot_write
+from runbook.journal import cannot_write, sync_folder
 from runbook.report import Report
 from runbook.wire import Json
 
@@ -94,7 +94,7 @@ def write_copy(path: Path, record: Json) -> None:
             return
         target = path.resolve()
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-        replace_file(target, encode(record), spare=target.with_name(f".{target.name}.{os.getpid()}.tmp"), mode=mode)
+        replace_file(target, encode(record), spare=target.with_name(f".{target.name}.runbook-tmp"), mode=mode)
     except OSError as error:
         raise RunbookError(
             f"cannot write the report to {path}: {error.strerror or error}",
@@ -118,16 +118,6 @@ def replace_file(path: Path, data: bytes, *, spare: Path, mode: int | None) -> N
             os.unlink(spare)
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable, where the system has a way to."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def encode(record: Json) -> bytes:

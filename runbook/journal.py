@@ -26,6 +26,7 @@ class Journal:
         self.path = path
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            sync_folder(path.parent)
         except OSError as error:
             raise cannot_write(path, error) from error
         self._open: set[Key] = set()
@@ -55,6 +56,16 @@ class Journal:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries durable, where the system has a way to."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def cannot_write(path: Path, error: OSError) -> RunbookError:

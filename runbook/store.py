@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runbook.errors import RunbookError
 from runbook.folder import ALIVE, JOURNAL, REPORT, SPARE, RunFolder, encode, read_head, read_report, replace_file
-from runbook.journal import AtWork, cannot_write, crashed, read
+from runbook.journal import AtWork, cannot_write, crashed, read, sync_folder
 from runbook.wire import Json, rfc3339
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-\w+")
@@ -65,6 +65,7 @@ class Store:
             for path in (self.home, self.runs):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700)
+            sync_folder(self.runs)
             # It waits for a start beside this one that is just looking at the folder.
             lock = FileLock(folder / ALIVE, timeout=10, mode=0o600, thread_local=False)
             lock.acquire()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -68,7 +69,7 @@ def test_a_torn_last_line_is_left_out(path):
 
 
 def test_a_full_disk_is_told_as_one():
-    journal = Journal("/dev/full")
+    journal = Journal(Path("/dev/full"))
     with pytest.raises(RunbookError, match="cannot write /dev/full: No space left on device") as caught:
         journal(STARTED)
     journal.close()
