@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_type_hints, overload
 
 from pydantic import AliasChoices, BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
-from runbook.templates import Condition, Scope
+from runbook.templates import Condition, Need, Scope, Template
+from runbook.units import Secret
 
 Kind = Literal["state", "action", "probe", "directive"]
 Use = Literal["expression", "conditions", "vars file", "template file", "controller path"]
 
 # How the engine prepares a param before it is validated; without a mark its templates are rendered.
-# An Expression becomes a template that the directive renders in the view it is given, Conditions a Condition.
+# An Expression becomes an Asked, Conditions a Condition: the directive works them out in the view it is given.
 Expression = Annotated[Any, "expression"]
 Conditions = Annotated[Any, "conditions"]
 VarsFile = Annotated[Any, "vars file"]
@@ -24,6 +25,7 @@ TemplateFile = Annotated[Any, "template file"]
 ControllerPath = Annotated[str, "controller path"]
 
 __all__ = [
+    "Asked",
     "Condition",
     "Conditions",
     "ControllerPath",
@@ -35,6 +37,7 @@ __all__ = [
     "TaskSpec",
     "TemplateFile",
     "VarsFile",
+    "aliases",
     "declared",
     "task",
 ]
@@ -47,11 +50,28 @@ class Params(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What an `Expression` param becomes: its text, and its value in the view of whoever asks."""
+
+    text: str
+    template: Template
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The variables that must be defined for it."""
+        return self.template.needs
+
+    def render(self, view: Scope) -> Any:
+        """Give the expression's value; raises TaskFailed, or gives an Unknown."""
+        return self.template.render(view)
+
+
+@dataclass(frozen=True, slots=True)
 class Rendered:
     """What a `TemplateFile` param becomes: the controller's file it was read from, and its rendered text."""
 
     path: str
-    text: str
+    text: str | Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +109,29 @@ class TaskSpec:
     def use_of(self, param: str) -> Use | None:
         """Say how a param is prepared, where it is not simply rendered."""
         info = self.field(param)
-        uses: tuple[str, ...] = get_args(Use)
-        return next((mark for mark in info.metadata if isinstance(mark, str) and mark in uses), None) if info else None  # type: ignore[return-value]
+        uses: tuple[Use, ...] = get_args(Use)
+        return next((use for use in uses if use in info.metadata), None) if info else None
 
     def field(self, param: str) -> FieldInfo | None:
         """Give a param by its name or one of its aliases."""
         fields = self.params.model_fields
-        return fields.get(param) or next((info for info in fields.values() if param in _aliases(info)), None)
+        return fields.get(param) or next((info for info in fields.values() if param in aliases(info)), None)
+
+    def names(self) -> list[str]:
+        """Give the name of each param, and its aliases after it."""
+        found: list[str] = []
+        for name, info in self.params.model_fields.items():
+            others = aliases(info)
+            found += others if name in others else [name, *others]
+        return found
 
 
-def _aliases(info: FieldInfo) -> Sequence[object]:
+def aliases(info: FieldInfo) -> list[str]:
+    """Give the other names that a param may be written under."""
     choices = info.validation_alias
-    return choices.choices if isinstance(choices, AliasChoices) else (info.alias, choices)
+    if isinstance(choices, AliasChoices):
+        return [choice for choice in choices.choices if isinstance(choice, str)]
+    return [choices] if isinstance(choices, str) else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,13 +74,19 @@ def _planned(plan: Plan, play: PlannedPlay, step: StepNode) -> Result:
         *(layer.values for layer in reversed(play.layers.get(host, ()))),
     )
     view = Variables(layers, environ=dict(os.environ), reader=reader(Path(plan.playbook_dir)))
-    params = {name: _resolved(value, view) for name, value in step.params.items()}
+    params = {name: _param(step, name, value, view) for name, value in step.params.items()}
     name = _resolved(step.name, view) if step.name is not None else step.task
     name = step.task if isinstance(name, Unknown) else str(name)
     identity = StepId(step.index, play.name, name, step.task, host, step.where)
     return Result(
         identity, "skipped", reason="dry run", data={"params": params, "tags": list(step.tags)}, started_at=stamp()
     )
+
+
+def _param(step: StepNode, name: str, value: Any, view: Variables) -> Any:
+    if step.spec.use_of(name) in ("expression", "conditions"):
+        return value.text
+    return _resolved(value, view)
 
 
 def _resolved(value: Any, view: Variables) -> Any:

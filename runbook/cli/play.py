@@ -31,7 +31,7 @@ from runbook.errors import UsageError
 @click.option("--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Where reports and locks are kept.")
 @click.option("-h", "--help", "show_help", is_flag=True, help="Show this, or the inputs of PLAYBOOK.")
 @click.pass_context
-def command(ctx: click.Context, playbook: str | None, **options: Any) -> int:
+def command(ctx: click.Context, /, playbook: str | None, **options: Any) -> int:
     """Run PLAYBOOK: a path, or a name in ./, in ./playbooks or among the shipped ones.
 
     Exit codes: 0 done, 1 a step failed, 2 wrong usage, 3 a host was unreachable, 4 the playbook or its inputs are

@@ -123,7 +123,14 @@ def _screens(session: Session, report: Path, stack: ExitStack) -> list[Callable[
 
     options = session.options
     verbosity = -1 if options.quiet else options.verbose
-    screen = for_terminal(sys.stdout, verbosity=verbosity, diff=options.diff, as_json=options.as_json, report=report)
+    screen = for_terminal(
+        sys.stdout,
+        json_lines=options.as_json,
+        verbosity=verbosity,
+        mode=options.mode,
+        diff=options.diff,
+        report=str(report),
+    )
     close = getattr(screen, "close", None)
     if close:
         stack.callback(close)

@@ -11,7 +11,7 @@ from runbook.engine.attempt import Attempt
 from runbook.engine.clock import Abandoned, seconds, stamp
 from runbook.engine.state import Frame, HostState
 from runbook.errors import StepError, TaskFailed, Unsure
-from runbook.events import Failure, ItemFinished, Result, StepFinished, StepId, StepStarted
+from runbook.events import Failure, ItemFinished, Result, Status, StepFinished, StepId, StepStarted
 from runbook.plan.model import StepNode
 from runbook.templates import render_value
 from runbook.unknown import Unknown, first_unknown, reason_of
@@ -181,9 +181,9 @@ def _label(value: Any) -> str:
 
 def _folded(step: StepId, results: list[Result]) -> Result:
     """Fold the results of the items into the step's."""
-    order = ("failed", "unsure", "changed", "ok", "skipped")
+    order: tuple[Status, ...] = ("failed", "unsure", "changed", "ok", "skipped")
     statuses = {result.status for result in results}
-    status = next((status for status in order if status in statuses), "skipped")
+    status: Status = next((status for status in order if status in statuses), "skipped")
     folded = Result(step, status, items=results, attempts=sum(result.attempts for result in results) or 1)
     folded.reason = "the loop list is empty" if not results else None
     if status == "unsure":

@@ -86,8 +86,14 @@ class _Compiler:
             except Invalid as error:
                 self.problems.append(error)
         if self.problems:
-            raise Problems(self.problems)
+            raise Problems([self._shown(problem) for problem in self.problems])
         return tuple(play for play in found if play is not None)
+
+    def _shown(self, problem: Invalid) -> Invalid:
+        """Show the line of a problem whose finder had only the place."""
+        if problem.excerpt is None and problem.where:
+            problem.excerpt = self._excerpt(problem.where)
+        return problem
 
     def _hosts(self, play: Play) -> list[str]:
         try:

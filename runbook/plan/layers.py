@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,13 @@ def _later(path: str) -> str:
 def _inventory_layer(label: str, values: Mapping[str, tuple[Any, Where]]) -> Layer:
     found = {}
     for name, (value, where) in values.items():
-        new = compile_value(value, lambda _, where=where: where)  # type: ignore[misc]
+        new = compile_value(value, partial(_same, where))
         found[name] = value if new is value else Lazy(new)
     return Layer(label, found, {name: where for name, (_, where) in values.items()})
+
+
+def _same(where: Where, _path: tuple[str | int, ...] = ()) -> Where:
+    return where
 
 
 def _defaults(setting: Setting) -> Layer:
@@ -97,8 +102,8 @@ def _defaults(setting: Setting) -> Layer:
 def typed(asked: Input, value: Any, cwd: Path) -> Any:
     """Compile a value that an input types when it is read."""
     where = asked.where or Where("")
-    new = compile_value(value, lambda _: where)
-    return Lazy(new, lambda given: asked.read(given, cwd=cwd))
+    new = compile_value(value, partial(_same, where))
+    return Lazy(new, partial(asked.read, cwd=cwd))
 
 
 def _typed(setting: Setting, layers: Sequence[Layer]) -> Layer:
@@ -110,7 +115,7 @@ def _typed(setting: Setting, layers: Sequence[Layer]) -> Layer:
             if name in layer.values:
                 given = layer.values[name]
                 compiled = given.compiled if isinstance(given, Lazy) else given
-                values[name] = Lazy(compiled, lambda value, asked=asked: asked.read(value, cwd=setting.cwd))  # type: ignore[misc]
+                values[name] = Lazy(compiled, partial(asked.read, cwd=setting.cwd))
                 where |= {name: layer.where[name]} if name in layer.where else {}
                 break
     return Layer("inventory, as typed by inputs", values, where)

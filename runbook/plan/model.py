@@ -13,7 +13,7 @@ from runbook.inputs import Input
 from runbook.playbook.model import LoopKind
 from runbook.source import Document
 from runbook.task import Params, TaskSpec
-from runbook.templates import Condition
+from runbook.templates import Condition, Need
 from runbook.variables import Layer
 
 NOWHERE = Where("")
@@ -59,7 +59,11 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class StepNode:
-    """One step. `params` is compiled; `ready` stands in its place where nothing in it is a template."""
+    """One step.
+
+    `params` is compiled; `ready` stands in its place where nothing in it is a template. `needs` are the variables that
+    a template file needs beside those of the params.
+    """
 
     index: int
     name: Any
@@ -76,6 +80,7 @@ class StepNode:
     notify: tuple[Any, ...] = ()
     listen: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
     meta: str | None = None
 
 

@@ -72,6 +72,7 @@ class Names:
             *(effect.no_log, effect.check_mode, effect.diff, effect.timeout, effect.delegate_to, node.notify),
         )
         self._check(rest, layers, guarded)
+        self._need(node.needs, layers, guarded, frozenset())
         mine = {node.register: None} if node.register else {}
         for condition in (effect.changed_when, effect.failed_when, effect.until):
             if condition is not None:

@@ -77,7 +77,7 @@ class Tree:
         self.known_tags.update(tags)
         chosen = self.tags.choose(tags)
         self.index += chosen
-        node = compile_step(step, context, self.registry, self.index, self.views)
+        node = compile_step(step, context, self.registry, self.index, self.views, self.problems)
         names = set(sets(node))
         if not chosen:
             self.left_out |= names
@@ -88,10 +88,10 @@ class Tree:
 
     def _block(self, block: Block, context: Context) -> list[Node]:
         inner = context.within(block)
-        parts = [self.nodes(part, inner) for part in (block.block, block.rescue, block.always)]
-        if not any(parts):
+        main, rescue, always = (self.nodes(part, inner) for part in (block.block, block.rescue, block.always))
+        if not (main or rescue or always):
             return []
-        return [BlockNode(*parts, where=block.where, name=block.name)]
+        return [BlockNode(main, rescue, always, where=block.where, name=block.name)]
 
     def _import(self, item: Include, context: Context) -> list[Node]:
         """Take a file's steps in as if they stood here; its keywords go to each of them."""

@@ -81,7 +81,7 @@ def _within(document: Document, path: KeyPath, inner: KeyPath) -> KeyPath:
 
 
 def _unknown(name: str, spec: TaskSpec, document: Document, path: KeyPath) -> Invalid:
-    names = [info.alias or field for field, info in spec.params.model_fields.items()]
+    names = spec.names()
     hint = suggest(name, names) or f"{spec.name} takes {', '.join(names) or 'no params'}"
     return document.problem(f"{spec.name} has no param {name!r}", (*path, name), key=True, hint=hint)
 
