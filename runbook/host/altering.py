@@ -196,6 +196,9 @@ def _chmod(descriptor: int, path: Path, mode: int) -> None:
 
 def link(ledger: Ledger, path: Path, to: str, *, hard: bool, was: Stat | None, cwd: Path) -> None:
     """Make a link under a temporary name and rename it over what was planned on."""
+    if hard:
+        with refusing(f"link {shown(path)} to", cwd / to):
+            os.lstat(cwd / to)
     with refusing("make the link", path):
         found = look(path, follow=False)
         expect(path, found, was, ledger.made)

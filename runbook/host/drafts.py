@@ -11,7 +11,7 @@ from runbook.changes.values import Kind
 from runbook.host.index import Node, Pending, Tree
 from runbook.host.permits import fault, may
 from runbook.host.reading import require_file
-from runbook.host.refusals import altered, refusing
+from runbook.host.refusals import altered, refusing, shown
 from runbook.units import Secret
 from runbook.unknown import Unknown
 
@@ -37,12 +37,13 @@ def symbolic(tree: Tree, to: str, folder: Node) -> Node:
     return Node(new_stat(tree, "link", folder, mode=0o777, size=len(raw)), target=to)
 
 
-def second_name(tree: Tree, path: Path) -> Node:
-    """Give what a hard link is to lead to."""
-    node = tree.walk(path, follow=False).node
-    if node is None:
-        raise fault(errno.ENOENT)
-    return node
+def second_name(tree: Tree, path: Path, source: Path) -> Node:
+    """Give what the hard link at `path` is to lead to."""
+    with refusing(f"link {shown(path)} to", source):
+        node = tree.walk(source, follow=False).node
+        if node is None:
+            raise fault(errno.ENOENT)
+        return node
 
 
 def permit_reading(node: Node) -> None:

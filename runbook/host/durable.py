@@ -227,6 +227,8 @@ def produce(ledger: Ledger, path: Path, make: Callable[[Path], Any], *, mode: in
     with refusing("produce", path):
         target, old = _destination(ledger, "produce", path, was)
         with replacing(target, ledger.run_id) as spare:
+            os.close(os.open(spare, _CREATE, 0o600))  # what cannot be written is told before the work, not after it
+            os.unlink(spare)
             result = _made_by(make, spare, path)
             if look(spare, follow=False) is None:
                 raise TaskFailed(f"cannot produce {shown(path)}: nothing was written to the path that was given")

@@ -11,6 +11,7 @@ importing writes `.pyc` files, loads libraries and sets variables; Python object
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 import threading
@@ -61,6 +62,20 @@ def install() -> None:
     if not _installed.is_set():
         _installed.set()
         sys.addaudithook(_hook)
+        if sys.version_info < (3, 12):
+            _tell_of_threads()
+
+
+def _tell_of_threads() -> None:
+    """Raise the event of a new thread, which interpreters before 3.12 do not."""
+    begin = _thread.start_new_thread
+
+    def start_new_thread(function: Callable[..., Any], args: tuple[Any, ...], *more: Any) -> int:
+        _hook("_thread.start_new_thread", (function, args, *more))
+        return begin(function, args, *more)
+
+    for module, name in ((_thread, "start_new_thread"), (threading, "_start_new_thread")):
+        setattr(module, name, start_new_thread)
 
 
 def active() -> Guard | None:

@@ -184,6 +184,8 @@ class Tree:
         while rest:
             name, here = rest.pop(), trail[-1]
             if name == "..":
+                if not lenient:
+                    _as_folder(here.node)
                 trail[1:] = trail[1:-1]
                 continue
             spot = self._step(here, name, lenient=lenient)
@@ -203,9 +205,14 @@ class Tree:
         folder, path = here.node, os.path.join(here.path, name)
         if len(os.fsencode(name)) > 255:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-        if folder is not None and folder.stat.is_folder:
-            return Spot(folder, name, self.child(folder, name), path)
-        if lenient:
+        if lenient and (folder is None or not folder.stat.is_folder):
             return Spot(here.folder, name, None, path)
-        number = errno.ENOENT if folder is None else errno.ENOTDIR
+        folder = _as_folder(folder)
+        return Spot(folder, name, self.child(folder, name), path)
+
+
+def _as_folder(node: Node | None) -> Node:
+    if node is None or not node.stat.is_folder:
+        number = errno.ENOENT if node is None else errno.ENOTDIR
         raise OSError(number, os.strerror(number))
+    return node

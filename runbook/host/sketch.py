@@ -22,7 +22,6 @@ from runbook.host.refusals import (
     foreign,
     ident,
     nameable,
-    refusal,
     refusing,
     shown,
     vanished,
@@ -113,10 +112,11 @@ class Sketch:
 
     def link(self, path: Path, to: str, *, hard: bool, was: Stat | None, cwd: Path) -> None:
         with refusing("make the link", path):
+            second = second_name(self._tree, path, cwd / to) if hard else None
             spot = self._planned(path, was, follow=False)
             if spot.node is not None and spot.node.stat.is_folder:
-                raise refusal("make the link", path, errno.EISDIR)
-            made = second_name(self._tree, cwd / to) if hard else symbolic(self._tree, to, spot.folder)
+                raise fault(errno.EISDIR)
+            made = second or symbolic(self._tree, to, spot.folder)
             permit(self._tree, spot.folder, spot.node and spot.node.stat)
             if made.stat.is_folder:
                 raise fault(errno.EPERM)
