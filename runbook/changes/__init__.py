@@ -1,9 +1,10 @@
 """What may be done to a machine, as frozen values; a task yields them and the engine applies them."""
 
-from runbook.changes.base import Change, Content, Machine, RunCommand
+from runbook.changes.base import Change, Content, Machine, RunCommand, after
 from runbook.changes.files import Chmod, Compress, Link, MakeFolder, Move, Produce, Remove, Write
 from runbook.changes.processes import Request, Run
 from runbook.changes.values import Completed, Exchange, FileRef, Found, Response, Stat, Usage
+from runbook.unknown import then
 
 __all__ = [
     "Change",
@@ -27,4 +28,6 @@ __all__ = [
     "Stat",
     "Usage",
     "Write",
+    "after",
+    "then",
 ]

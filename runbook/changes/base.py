@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 from runbook.changes.values import Completed, Exchange, FileRef, Response, Stat
 from runbook.errors import Unsure
 from runbook.units import Secret
-from runbook.unknown import Unknown
+from runbook.unknown import Unknown, then
 
 Content = bytes | Secret | FileRef
 AFTER_THE_RUN = "known after the run"
@@ -20,8 +20,8 @@ AFTER_THE_RUN = "known after the run"
 class Machine(Protocol):
     """The mutators of a Host: what changes call, and nothing else may.
 
-    Each raises `TaskFailed` when it cannot be done and `Moved` when what it was planned on is no longer so. On an overlay
-    the same call only remembers.
+    Each raises `TaskFailed` when it cannot be done and `Moved` when what it was planned on is no longer so. On an
+    overlay the same call only remembers.
     """
 
     def write(
@@ -88,7 +88,7 @@ class Change:
 
     def apply(self, host: Machine) -> None:
         """Do it; on an overlay the same call only remembers."""
-        raise TypeError(f"{type(self).__name__} cannot be applied")
+        raise TypeError(f"{type(self).__name__} cannot be applied to {host}")
 
     def describe(self) -> str:
         """Say in a few words what is done to the target, for the console and the report."""
@@ -105,6 +105,15 @@ class Change:
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "target": self.target, "detail": self.describe(), "diff": self.diff()}
+
+
+def after(change: Change | None, judge: Callable[[Any], Any]) -> Any:
+    """Give, in what a task returns, a value that is found once its changes are applied: `judge` gets the outcome.
+
+    It gets None of a change that has no outcome. It may raise `TaskFailed`, which fails the step and keeps its changes.
+    """
+    outcome = getattr(change, "outcome", None)
+    return then(outcome, judge) if isinstance(outcome, Unknown) else Unknown(AFTER_THE_RUN, lambda: judge(None))
 
 
 def text_diff(before: bytes | None, after: bytes | None, name: str, limit: int = 200_000) -> str | None:

@@ -17,8 +17,8 @@ from runbook.unknown import Unknown
 class Write(Change):
     """Give a file this content, whole or not at all.
 
-    `was` is the status it was planned on (None: there is no such file) and `before` its text, for the diff. `mode` None keeps
-    the mode of an existing file, and is 0644 less the umask for a new one. `mtime` in ns; None is now.
+    `was` is the status it was planned on (None: there is no such file) and `before` its text, for the diff. `mode`
+    None keeps the mode of an existing file, and is 0644 less the umask for a new one. `mtime` in ns; None is now.
     """
 
     kind: ClassVar[str] = "write"
@@ -42,7 +42,7 @@ class Write(Change):
         return f"{verb}, {size}" + (f", {Mode(self.mode)}" if self.mode is not None else "")
 
     def diff(self) -> str | None:
-        if not isinstance(self.content, bytes):
+        if not isinstance(self.content, bytes) or (self.was and self.before is None):
             return None
         return text_diff(self.before if self.was else None, self.content, str(self.path))
 
@@ -53,11 +53,15 @@ def content_size(content: bytes | FileRef) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Remove(Change):
-    """Delete a file, a link (never what it points to) or an empty folder, if it is still the one that was planned on."""
+    """Delete a file, a link (not what it leads to) or an empty folder, if it is still the one that was planned on.
+
+    `why` is said with it: `16d old`.
+    """
 
     kind: ClassVar[str] = "remove"
     path: Path
     was: Stat
+    why: str = ""
 
     @property
     def target(self) -> str:
@@ -67,9 +71,10 @@ class Remove(Change):
         host.remove(self.path, was=self.was)
 
     def describe(self) -> str:
+        why = f": {self.why}" if self.why else ""
         if self.was.kind != "file":
-            return f"{self.was.kind} removed"
-        return "removed" if isinstance(self.was.size, Unknown) else f"removed, {human_bytes(self.was.size)}"
+            return f"{self.was.kind} removed{why}"
+        return f"removed{'' if isinstance(self.was.size, Unknown) else ', ' + human_bytes(self.was.size)}{why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,10 @@ class Chmod(Change):
 
 @dataclass(frozen=True, slots=True)
 class Link(Change):
-    """Make a link at `path`, symbolic or hard, that leads to `to`; an existing link or file there is replaced in one rename."""
+    """Make a link at `path`, symbolic or hard, that leads to `to`.
+
+    An existing link or file there is replaced in one rename.
+    """
 
     kind: ClassVar[str] = "link"
     path: Path
@@ -180,8 +188,8 @@ class Compress(Change):
 class Produce(Change):
     """Make a file whose content is only known by doing it.
 
-    `make(temporary)` writes to the path it is given, a sibling of `path`, and may raise to refuse the result; only then is it
-    renamed into place. What it returns is the `outcome`.
+    `make(temporary)` writes to the path it is given, a sibling of `path`, and may raise to refuse the result; only
+    then is it renamed into place. What it returns is the `outcome`.
     """
 
     kind: ClassVar[str] = "produce"

@@ -12,9 +12,10 @@ Kind = Literal["file", "folder", "link", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Status of a path. `size` in bytes (an Unknown for a file that is yet to be produced), `mtime` in ns since the epoch.
+    """Status of a path: `size` in bytes, `mtime` in ns since the epoch.
 
-    `device` and `inode` are 0 for what exists on an overlay only.
+    `size` is an Unknown for a file that is yet to be produced. What exists on an overlay only has device 0 and a
+    negative inode of its own.
     """
 
     kind: Kind
@@ -40,7 +41,9 @@ class Stat:
         return self.kind == "link"
 
     def same_as(self, other: Stat | None) -> bool:
-        """Say whether the other status is of the same, unmodified file."""
+        """Say whether the other status is of the same, unmodified file; a folder is the same whatever its entries."""
+        if self.kind == "folder" and other is not None:
+            return (other.kind, other.device, other.inode) == (self.kind, self.device, self.inode)
         return other is not None and (self.kind, self.device, self.inode, self.size, self.mtime) == (
             other.kind,
             other.device,
@@ -100,7 +103,10 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """An HTTP request. `headers` and `body` may hold secrets; `timeout` and `max_bytes` bound it, in seconds and bytes."""
+    """An HTTP request. `headers` and `body` may hold secrets.
+
+    `timeout` and `max_bytes` bound it, in seconds and bytes.
+    """
 
     method: str
     url: str

@@ -1,0 +1,126 @@
+"""A machine with nothing on it: the ground that a machine in memory stands on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from runbook.changes import Completed, Exchange, Found, Response, Stat, Usage
+from runbook.errors import TaskFailed
+from runbook.host.reading import matcher
+from runbook.host.refusals import refusal
+
+Answers = Mapping[str, Sequence[Any]]
+
+
+class Blank:
+    """The reading half of a Host that has no files, only the folders that its file systems are mounted at.
+
+    `answers` maps a command line, or `VERB URL`, to what it answers: the first time the first, and so on; the last
+    again and again.
+    """
+
+    label = "an earlier step"
+    imagined = False
+
+    def __init__(
+        self,
+        *,
+        now: datetime,
+        cwd: Path,
+        env: Mapping[str, str],
+        umask: int,
+        facts: Mapping[str, Any],
+        file_systems: Mapping[Path, Usage],
+        answers: Answers,
+    ) -> None:
+        self.now, self.cwd, self.env, self.umask, self.facts = now, cwd, env, umask, facts
+        self._file_systems = file_systems
+        self._answers = {question: list(told) for question, told in answers.items()}
+        above = {parent for mount in file_systems for parent in (mount, *mount.parents)}
+        ordered = sorted({Path("/"), *above})
+        self._folders = {path: self._folder(path, number) for number, path in enumerate(ordered, 2)}
+
+    def _folder(self, path: Path, inode: int) -> Stat:
+        device = 1 + sorted(self._file_systems, key=str).index(self._mount(path)) if self._file_systems else 1
+        time = int(self.now.timestamp()) * 10**9
+        return Stat("folder", 4096, time, 0o755, os.geteuid(), os.getegid(), device, inode, 2)
+
+    def _mount(self, path: Path) -> Path:
+        """Give the mount point that a path is under."""
+        return next((folder for folder in (path, *path.parents) if folder in self._file_systems), Path("/"))
+
+    def begin(self, label: str, *, deadline: float | None = None, env: Mapping[str, str] | None = None) -> None:
+        """Take no notice: nothing here takes time or has children."""
+
+    def check_deadline(self) -> None:
+        """Do nothing: there is no time limit."""
+
+    def doubt(self) -> None:
+        return None
+
+    def sleep(self, seconds: float) -> bool:  # noqa: ARG002 - time passes at once
+        return True
+
+    def stat(self, path: Path, *, follow: bool = True) -> Stat | None:  # noqa: ARG002 - there are no links
+        return self._folders.get(path)
+
+    def find(self, directory: Path, pattern: str = "*", *, recursive: bool = False) -> list[Found]:
+        matches = matcher(pattern)
+        return [
+            Found(path, stat)
+            for path, stat in sorted(self._folders.items())
+            if path != directory
+            and (path.parent == directory or (recursive and directory in path.parents))
+            and matches(path.name)
+        ]
+
+    def read(self, path: Path, *, limit: int = 0) -> NoReturn:  # noqa: ARG002 - there is nothing to read
+        raise refusal("read", path, errno.EISDIR if path in self._folders else errno.ENOENT)
+
+    def open(self, path: Path) -> NoReturn:
+        self.read(path)
+
+    def sha256(self, path: Path) -> NoReturn:
+        self.read(path)
+
+    def readlink(self, path: Path) -> None:  # noqa: ARG002 - there are no links
+        return None
+
+    def resolve(self, path: Path) -> Path:
+        return Path(os.path.normpath(path))
+
+    def writable(self, folder: Path) -> bool:
+        return folder in self._folders
+
+    def mounts(self) -> Sequence[Path]:
+        return sorted(self._file_systems)
+
+    def usage(self, path: Path) -> Usage:
+        return self._file_systems[self._mount(path)]
+
+    def probe(
+        self, argv: Sequence[str], *, cwd: Path | None = None, stdin: str | None = None, timeout: float | None = None
+    ) -> Completed:
+        del cwd, stdin, timeout
+        told: Completed = self.answer(shlex.join(argv))
+        return told
+
+    def ask(self, exchange: Exchange) -> Response:
+        told: Response = self.answer(f"{exchange.method} {exchange.url}")
+        return told
+
+    def client(self, name: str) -> Any:
+        return self.answer(name)
+
+    def answer(self, question: str) -> Any:
+        told = self._answers.get(question)
+        if not told:
+            known = ", ".join(sorted(self._answers)) or "none"
+            raise TaskFailed(f"the test has no answer to {question!r}", hint=f"those it has: {known}")
+        return told.pop(0) if len(told) > 1 else told[0]

@@ -1,0 +1,88 @@
+"""A machine in memory, on which changes are made for good, but on no disk."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shlex
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from runbook.changes import Exchange, RunCommand, Stat, Usage
+from runbook.host import Host
+from runbook.host.drafts import new_stat
+from runbook.host.guard import forbid
+from runbook.host.index import Node
+from runbook.host.overlay import Overlay
+from runbook.testing.blank import Answers, Blank
+
+NOW = datetime(2026, 3, 10, 2, tzinfo=UTC)
+SPACE = Usage(total=100 * 10**9, used=40 * 10**9, free=60 * 10**9)
+
+
+class MemoryHost(Overlay):
+    """A Host for tests, empty at first; fill it by applying changes: `Write(Path("/a"), b"text").apply(host)`.
+
+    `answers` maps command lines (`git rev-parse HEAD`) and requests (`GET http://localhost/health`) to lists of what is
+    answered in turn: `Completed` and `Response` values. A process that it starts changes no file.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: datetime = NOW,
+        cwd: Path = Path("/"),
+        env: Mapping[str, str] | None = None,
+        umask: int = 0o022,
+        facts: Mapping[str, Any] | None = None,
+        file_systems: Mapping[Path, Usage] | None = None,
+        answers: Answers | None = None,
+    ) -> None:
+        self._blank = Blank(
+            now=now,
+            cwd=cwd,
+            env=env or {},
+            umask=umask,
+            facts={"os": "linux", "hostname": "memory", "cpus": 2, **(facts or {})},
+            file_systems={Path("/"): SPACE, **(file_systems or {})},
+            answers=answers or {},
+        )
+        super().__init__(cast("Host", self._blank))
+
+    def compress(self, path: Path, to: Path, *, was: Stat, level: int) -> None:
+        super().compress(path, to, was=was, level=level)
+        drawn = self.stat(to, follow=False)
+        assert drawn is not None
+        packed = gzip.compress(self.read(path), mtime=0)
+        self._sketch.remove(self._at(to), was=drawn)
+        self._sketch.write(self._at(to), packed, mode=drawn.mode, was=None, mtime=drawn.mtime)
+
+    def produce(self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None) -> Any:
+        path = self._change("produce", path)
+        with tempfile.TemporaryDirectory() as folder:
+            spare = Path(folder, path.name)
+            made = make(spare)
+            self._sketch.write(path, spare.read_bytes(), mode=mode, was=was, mtime=None)
+        return made
+
+    def run(self, command: RunCommand) -> Any:
+        forbid("run")
+        return self._blank.answer(command.argv[0] if command.shell else shlex.join(command.argv))
+
+    def request(self, exchange: Exchange, *, affects: tuple[str, ...] | None) -> Any:  # noqa: ARG002 - nothing is
+        forbid("request")
+        return self._blank.ask(exchange)
+
+    def make_fifo(self, path: Path, *, mode: int, mtime: int) -> None:
+        """Put a FIFO there, which no task may open."""
+        spot = self._tree.walk(path, follow=False)
+        stat = replace(new_stat(self._tree, "other", spot.folder, mode=mode, size=0), mtime=mtime)
+        self._tree.put(spot.folder, spot.name, Node(stat))
+
+    def in_use(self, path: Path) -> bool:
+        """Say whether a folder is only there because a file system is mounted at it or below."""
+        return self._blank.stat(path) is not None and os.fspath(path) != "/"

@@ -1,0 +1,172 @@
+"""Logs kept for a while: compressed when they are old, deleted when they are older."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from pydantic import Field, model_validator
+
+from runbook.changes import Change, Compress, Found, Remove, Stat
+from runbook.errors import TaskFailed
+from runbook.host import Host
+from runbook.host.plans import folders, refuse_roots
+from runbook.host.refusals import shown
+from runbook.task import Params, task
+from runbook.units import Age
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY = 86400 * 10**9  # ns
+PIECE = 2**20
+
+
+class Archive(Params):
+    """Which logs, and how long they are kept; ages count from the last line written.
+
+    Names that end in `.json` are never touched. A link, a file with a second name (a hard link) and what is no regular
+    file are left alone, and `skipped` says so.
+    """
+
+    directory: Path = Field(description="the folder of the logs; folders in it are not looked into")
+    patterns: tuple[str, ...] = Field(("*.out", "*.err"), description="shell patterns of the logs' names", min_length=1)
+    compress_after: Age = Field(Age.parse("7d"), description="the age from which a log is compressed into `archive`")
+    delete_after: Age = Field(Age.parse("30d"), description="the age from which a log, compressed or not, is deleted")
+    archive: Path | None = Field(None, description="the folder of the compressed logs; `directory/archive` without it")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.delete_after < self.compress_after:
+            raise ValueError(
+                f"delete_after ({self.delete_after}) is less than compress_after ({self.compress_after}): logs would be"
+                " deleted that were never compressed; write a longer one"
+            )
+        return self
+
+
+@task(
+    returns={
+        "archived": "the logs that were compressed",
+        "deleted": "the logs and archives that were deleted",
+        "skipped": "for each log that was left alone: why",
+        "bytes_before": "what the compressed logs took, in bytes",
+        "bytes_freed": "what the deleted logs and archives took, in bytes",
+    }
+)
+def archive(want: Archive, host: Host) -> Generator[Change, None, dict[str, Any]]:
+    """Compress old logs into an archive folder, and delete those that are older still.
+
+    An archive keeps its log's time and mode, and never overwrites another: the next free one of `NAME.gz`, `NAME.1.gz`
+    … is taken. A log that is old enough to be deleted is not compressed first.
+    """
+    refuse_roots(host, want.directory)
+    store = want.archive or want.directory / "archive"
+    now = (host.now - EPOCH) // timedelta(microseconds=1) * 1000
+    compress_until, delete_until = now - _nanoseconds(want.compress_after), now - _nanoseconds(want.delete_after)
+    archived: list[Found] = []
+    deleted: list[Found] = []
+    skipped: dict[str, str] = {}
+    for log in _logs(host, want):
+        reason = _unfit(log)
+        if reason:
+            skipped[str(log.path)] = reason
+        elif log.stat.mtime <= delete_until:
+            deleted.append(log)
+            yield Remove(log.path, log.stat, why=_old(log, now))
+        elif log.stat.mtime <= compress_until:
+            archived.append(log)
+            yield from _stored(host, log, store)
+            yield Remove(log.path, log.stat, why="compressed")
+    for old in host.find(store, "*.gz"):
+        if old.stat.is_file and old.stat.mtime <= delete_until:
+            deleted.append(old)
+            yield Remove(old.path, old.stat, why=_old(old, now))
+    return {
+        "archived": [str(log.path) for log in archived],
+        "deleted": [str(file.path) for file in deleted],
+        "skipped": skipped,
+        "bytes_before": sum(log.stat.size for log in archived),
+        "bytes_freed": sum(file.stat.size for file in deleted if file.stat.links == 1),
+    }
+
+
+def _nanoseconds(age: Age) -> int:
+    return round(age * 1e6) * 1000
+
+
+def _old(file: Found, now: int) -> str:
+    return f"{(now - file.stat.mtime) / DAY:.0f}d old"
+
+
+def _logs(host: Host, want: Archive) -> list[Found]:
+    """Give what the patterns match, each once, but folders and what is no log by its name."""
+    found = {found.path: found for pattern in want.patterns for found in host.find(want.directory, pattern)}
+    return [
+        found[path]
+        for path in sorted(found)
+        if not found[path].stat.is_folder and not path.name.lower().endswith((".json", ".gz"))
+    ]
+
+
+def _unfit(log: Found) -> str | None:
+    """Say why a log is better left alone."""
+    if log.stat.is_link:
+        return "a symbolic link: what it leads to may be another's log"
+    if not log.stat.is_file:
+        return "no regular file"
+    if log.stat.links > 1:
+        return f"a hard link: the file has {log.stat.links} names, and may be written by another"
+    return None
+
+
+def _stored(host: Host, log: Found, store: Path) -> Iterator[Change]:
+    """Yield what puts the log into the archive folder, unless a run that was killed has done so already."""
+    there = host.stat(store)
+    if there is None:
+        yield from folders(host, store)
+    elif not there.is_folder:
+        raise TaskFailed(f"the archive {shown(store)} is there, and is no folder", hint="give another with `archive`")
+    number = 0
+    while True:
+        to = store / f"{log.path.name}{f'.{number}' if number else ''}.gz"
+        taken = host.stat(to, follow=False)
+        if taken is None:
+            yield Compress(log.path, to, log.stat)
+            return
+        if _holds(host, to, taken, log):
+            return
+        number += 1
+
+
+def _holds(host: Host, path: Path, found: Stat, log: Found) -> bool:
+    """Say whether an archive is of this very log: of its time, and the same byte for byte."""
+    if not found.is_file or found.mtime != log.stat.mtime:
+        return False
+    with host.open(path) as stored, host.open(log.path) as original:
+        try:
+            return _equal(stored, original, host)
+        except (EOFError, OSError, zlib.error):
+            return False  # a damaged archive, or none at all: the log goes into another
+
+
+def _equal(stored: BinaryIO, original: BinaryIO, host: Host) -> bool:
+    from isal import igzip
+
+    with igzip.IGzipFile(fileobj=stored, mode="rb") as unpacked:  # type: ignore[no-untyped-call]
+        while True:
+            host.check_deadline()
+            piece = original.read(PIECE)
+            if _exactly(unpacked, len(piece) or 1) != piece:
+                return False
+            if not piece:
+                return True
+
+
+def _exactly(file: Any, count: int) -> bytes:
+    """Read so many bytes, or what is left; a decompressor may give less at a time."""
+    pieces = b""
+    while len(pieces) < count and (piece := file.read(count - len(pieces))):
+        pieces += piece
+    return pieces
