@@ -121,7 +121,9 @@ def _tail(data: dict[str, Any]) -> Iterator[Line]:
 
 
 def _said(result: ev.Result) -> str:
-    """Give what a step wants to be shown: the `msg` of what it returned."""
+    """Give what a step wants to be shown: what a directive says, or the `msg` of what the task returned."""
+    if result.reason is not None and result.status in {"ok", "changed"}:
+        return result.reason
     said = (result.data or {}).get("msg") if result.items is None and result.status != "skipped" else None
     if said is None or isinstance(said, str):
         return said or ""

@@ -52,6 +52,11 @@ class Layer:
     where: Mapping[str, Where] = field(default_factory=dict)
 
 
+def folded(values: Mapping[str, Any]) -> Lazy:
+    """Give variables as one, a mapping of them, whose templates are rendered where it is read."""
+    return Lazy({name: value.compiled if type(value) is Lazy else value for name, value in values.items()})
+
+
 def compiled_layer(label: str, values: Mapping[str, Any], where: Callable[[tuple[str | int, ...]], Where]) -> Layer:
     """Make a layer out of what a user wrote; a syntax error in one of its templates is `Problems`."""
     compiled = {name: compile_value(value, where, (name,)) for name, value in values.items()}

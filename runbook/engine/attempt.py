@@ -19,7 +19,7 @@ from runbook.plan.model import StepNode
 from runbook.task import Said
 from runbook.templates import Condition, render_value
 from runbook.unknown import Unknown
-from runbook.variables import Variables
+from runbook.variables import Variables, folded
 
 if TYPE_CHECKING:
     from runbook.engine.run import Run
@@ -167,9 +167,11 @@ class Attempt:
         said = drive(self.node.spec.name, lambda: self.node.spec.function(want, view), _refuse)
         if not isinstance(said, Said):
             raise TaskFailed(f"{self.node.task} is a directive and must return Said(...), not {type(said).__name__}")
-        if said.facts:
-            kept = self.state.included if self.node.spec.use_of("file") == "vars file" else self.state.facts
-            kept.update(said.facts)
+        if said.facts and self.node.spec.use_of("file") == "vars file":
+            facts = {name: folded(value) if isinstance(value, dict) else value for name, value in said.facts.items()}
+            self.state.included.update(facts)
+        elif said.facts:
+            self.state.facts.update(said.facts)
         if said.prompt is not None and host.sleep(0):
             self.run.prompt(said.prompt, said.wait)
         elif said.wait:

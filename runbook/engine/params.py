@@ -46,7 +46,8 @@ def _prepared(node: StepNode, name: str, compiled: Any, view: Variables) -> Any:
     if value is OMIT or not isinstance(value, str):
         return value
     if use == "controller path":
-        return os.path.abspath(beside(node.document, value, "files"))
+        path = os.path.abspath(beside(node.document, value, "files"))
+        return f"{path}/" if value.endswith("/") else path  # which says that a folder's content is meant
     return _rendered(node, value, view) if use == "template file" else value
 
 

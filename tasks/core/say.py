@@ -90,8 +90,9 @@ def debug(want: Debug, view: Scope) -> Said:
     """Show a message or the value of an expression."""
     if want.var is None:
         return Said(data={"msg": want.msg}, text=_shown(want.msg))
-    value, name = want.var.render(view), want.var.text.strip()[2:-2].strip()
-    return Said(data={name: value}, text=f"{name}: {_shown(value)}")
+    value = want.var.render(view)
+    shown = value if isinstance(value, str) else _json(value)
+    return Said(data={want.var.text: value}, text=f"{want.var.text}: {shown}")
 
 
 @task(
@@ -106,7 +107,7 @@ def assert_(want: Assert, view: Scope) -> Said:
         said = _shown(want.fail_msg)
         message = said if said != "Assertion failed" else f"{said}: {false}"
         raise TaskFailed(message, data={"assertion": false, "evaluated_to": False, "msg": want.fail_msg})
-    return Said(data={"msg": want.success_msg}, text=None if want.quiet else _shown(want.success_msg))
+    return Said(data={"msg": want.success_msg}, text="" if want.quiet else _shown(want.success_msg))
 
 
 @task(kind="directive", returns={"msg": "what was said"})
@@ -160,4 +161,8 @@ def _shown(value: Any) -> str:
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return "\n".join(value)
+    return _json(value)
+
+
+def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)

@@ -93,7 +93,7 @@ class Search(Params):
         "matched": "how many they are",
         "examined": "how many entries were looked at",
         "skipped_paths": "what could not be looked at, and why",
-        "msg": "whether all paths were examined",
+        "msg": "a word if not all paths could be examined",
     },
 )
 def find(want: Search, host: Host) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def find(want: Search, host: Host) -> dict[str, Any]:
                     files.append({"path": str(found.path), **_described(found.stat)})
             except TaskFailed as error:
                 skipped[str(found.path)] = error.message
-    msg = "Not all paths examined, see skipped_paths" if skipped else "All paths examined"
+    msg = "Not all paths examined, see skipped_paths" if skipped else ""
     return {"files": files, "matched": len(files), "examined": examined, "skipped_paths": skipped, "msg": msg}
 
 

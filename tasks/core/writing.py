@@ -41,6 +41,7 @@ class Target(Params):
     dest: Annotated[str, BeforeValidator(_written)] = Field(
         description="the file; or, with a `/` at its end or where it is one, the folder that the file goes into"
     )
+    directory_mode: Mode | None = Field(None, description="the permission bits of folders that are made")
     force: bool = Field(default=True, description="replace an existing file of other content")
     backup: bool = Field(default=False, description="keep the former content beside it, under a name with the time")
     follow: bool = Field(
@@ -58,8 +59,11 @@ class Copy(Target):
     mode: Mode | Literal["preserve"] | None = Field(
         None, description='the permission bits, as `"0644"`; `preserve` takes those of `src`'
     )
-    directory_mode: Mode | None = Field(None, description="the permission bits of folders that are made")
     remote_src: bool = Field(default=False, description="`src` is a path of the host, not of the controller")
+
+    @property
+    def given_mode(self) -> int | None:
+        return self.mode if isinstance(self.mode, int) else None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -98,7 +102,7 @@ def copy(want: Copy, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """
     if want.src is None:
         path = _file(want, "", host)
-        data = yield from _placed(path, _piece(_encoded(want.content), _mode(want.mode)), want, host)
+        data = yield from _placed(path, _piece(_encoded(want.content), want.given_mode), want, host)
         return data
     source = Path(want.src)
     found = host.stat(source)
@@ -109,8 +113,6 @@ def copy(want: Copy, host: Host) -> Generator[Change, None, dict[str, Any]]:
         yield from _tree(source, dest, want, host, above=())
         return {"dest": want.dest, "src": want.src}
     path = _file(want, source.name, host)
-    if want.dest.endswith("/"):
-        yield from _folders(path.parent, want.directory_mode, host)
     data = yield from _placed(path, _copied(source, found, want, host), want, host)
     return {**data, "src": want.src}
 
@@ -123,8 +125,6 @@ def template(want: Template, host: Host) -> Generator[Change, None, dict[str, An
     """
     rendered: Rendered = want.src
     path = _file(want, Path(rendered.path).name, host)
-    if want.dest.endswith("/"):
-        yield from _folders(path.parent, None, host)
     data = yield from _placed(path, _piece(_encoded(rendered.text), want.mode), want, host)
     return {**data, "src": rendered.path}
 
@@ -148,6 +148,8 @@ def _placed(path: Path, piece: Piece, want: Target, host: Host) -> Generator[Cha
         found = host.stat(path, follow=False)
     data: dict[str, Any] = {"dest": str(path)}
     if found is None or want.force:
+        if want.dest.endswith("/"):
+            yield from _folders(path.parent, want.directory_mode, host)
         if host.stat(path.parent) is None:
             raise TaskFailed(f"there is no folder {path.parent}", hint="make it before: `file` with `state: directory`")
         kept = yield from _written_to(path, piece, found, want, host)
@@ -196,7 +198,7 @@ def _piece(content: bytes | Secret, mode: int | None) -> Piece:
 def _copied(source: Path, found: Stat, want: Copy, host: Host) -> Piece:
     """Give what is to be written for a file: what is larger than 1 MB stays where it is until it is copied."""
     preserved = want.mode == "preserve" or (want.remote_src and want.mode is None)
-    mode = found.mode if preserved else _mode(want.mode)
+    mode = found.mode if preserved else want.given_mode
     return Piece(_whole(source, found, host), mode, enforced=want.mode is not None, size=found.size)
 
 
@@ -204,10 +206,6 @@ def _whole(path: Path, found: Stat, host: Host) -> bytes | FileRef:
     if found.size > LARGE:
         return FileRef(host.resolve(path), found.size, host.sha256(path))
     return host.read(path)
-
-
-def _mode(mode: Any) -> int | None:
-    return mode if isinstance(mode, int) else None
 
 
 def _tree(source: Path, dest: Path, want: Copy, host: Host, *, above: tuple[Path, ...]) -> Iterator[Change]:

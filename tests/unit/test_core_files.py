@@ -143,7 +143,7 @@ def test_absent_refuses_roots_mounts_and_where_the_run_works(host, path):
 def test_absent_refuses_a_folder_with_a_mount_in_it(host, monkeypatch, tmp_path):
     (tmp_path / "a" / "data").mkdir(parents=True)
     (tmp_path / "a" / "f").touch()
-    monkeypatch.setattr(LocalHost, "mounts", lambda self: [tmp_path / "a" / "data"])
+    monkeypatch.setattr(LocalHost, "mounts", lambda _: [tmp_path / "a" / "data"])
     with pytest.raises(TaskFailed, match="is a mount point"):
         do(host, path=tmp_path / "a", state="absent")
     assert (tmp_path / "a" / "f").exists()

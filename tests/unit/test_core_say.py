@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from runbook.errors import TaskFailed, Unsure
-from runbook.task import Said, declared
+from runbook.task import Asked, Said, declared
 from runbook.tasks.core import say
 from runbook.templates import MISSING, compile_condition, compile_text
 from runbook.units import Secret
@@ -12,7 +12,7 @@ from runbook.unknown import Unknown
 
 
 class View:
-    environ: dict = {}
+    environ = {}  # noqa: RUF012 - never written to
 
     def __init__(self, **values):
         self._values = values
@@ -30,7 +30,7 @@ def do(name, view=None, /, **params):
         if spec.use_of(key) == "conditions":
             params[key] = compile_condition(value)
         elif spec.use_of(key) == "expression":
-            params[key] = compile_text("{{ " + value + " }}")
+            params[key] = Asked(value, compile_text("{{ " + value + " }}"))
     return spec.function(spec.params.model_validate(params), view or View())
 
 
@@ -62,7 +62,9 @@ def test_debug_of_what_is_not_there():
 def test_assert_holds():
     said = do("assert_", View(x=1), that=["x == 1", "x < 2"])
     assert said == Said(data={"msg": "All assertions passed"}, text="All assertions passed")
-    assert do("assert_", View(x=1), that="x == 1", quiet=True, success_msg="fine") == Said(data={"msg": "fine"})
+    assert do("assert_", View(x=1), that="x == 1", quiet=True, success_msg="fine") == Said(
+        data={"msg": "fine"}, text=""
+    )
     assert do("assert_", that=True).text == "All assertions passed"
 
 
@@ -70,7 +72,7 @@ def test_assert_names_the_first_that_is_false():
     with pytest.raises(TaskFailed, match="Assertion failed: x > 1") as failed:
         do("assert_", View(x=1), that=["x == 1", "x > 1", "nothing.at.all"])
     assert failed.value.data == {"assertion": "x > 1", "evaluated_to": False, "msg": "Assertion failed"}
-    with pytest.raises(TaskFailed, match="^too small$"):
+    with pytest.raises(TaskFailed, match=r"^too small$"):
         do("assert_", View(x=1), that="x > 1", msg="too small")
     with pytest.raises(TaskFailed, match="too\nsmall") as failed:
         do("assert_", View(x=1), that="x > 1", fail_msg=["too", "small"])

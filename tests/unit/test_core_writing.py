@@ -206,7 +206,7 @@ def test_a_folder_that_leads_upwards_or_nowhere(host, tmp_path, folder):
 
 
 def test_a_source_that_is_not_there(host, tmp_path):
-    with pytest.raises(TaskFailed, match="there is no .*gone to copy"):
+    with pytest.raises(TaskFailed, match=r"there is no .*gone to copy"):
         do(host, src=tmp_path / "gone", dest=tmp_path / "f")
 
 
