@@ -121,7 +121,7 @@ def _syntax(text: str, error: TemplateSyntaxError) -> Flaw:
     hint = None
     if "unknown tag" in message:
         hint = "there are for, if, set, macro, call, filter, with and raw"
-    elif message.endswith("got '='"):
+    elif message.endswith("'='"):
         hint = "write == to compare"
     elif "end of print statement" in message or "ends before" in message:
         hint = "join two values with `~`, or close the expression before this"
