@@ -13,7 +13,7 @@ from pydantic import Field
 from runbook.changes import Change, after
 from runbook.errors import TaskFailed
 from runbook.host import Host
-from runbook.host.plans import fill, folders
+from runbook.host.plans import fill
 from runbook.host.refusals import shown
 from runbook.task import Params, task
 from runbook.units import Percent, Size, human_bytes
@@ -31,7 +31,6 @@ class Report(Params):
 
 
 @task(
-    kind="action",
     returns={
         "path": "the report, if one was asked for",
         "file_systems": "for each: mount, paths, total, used, free (bytes), used_percent",
@@ -41,22 +40,21 @@ class Report(Params):
 def report(want: Report, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """Write down the disk usage, as `df -h` shows it and as JSON, and fail if too little is free.
 
-    It acts every time. A failing gate, or a path that is not there, fails the step after the report is written.
-    What the play is yet to delete still counts as used in check mode.
+    The report is written once a day, and again if it lists other file systems; the gate looks every time. It fails the
+    step after the report is written, and so does a path that is not there. What is yet to be deleted counts as used in
+    check mode.
     """
     systems, missing = _measure(host, want.paths)
     path = None
     if want.dest is not None:
         path = _destination(host, want.dest)
-        if host.stat(path.parent) is None:
-            yield from folders(host, path.parent)
         at = f"{host.now:%Y-%m-%dT%H:%M:%SZ}"
         content = {"schema": "runbook.disk/1", "at": at, "file_systems": systems, "missing": missing}
-        text = f"{_table(systems)}{''.join(f'{shown(name)}: not there{chr(10)}' for name in missing)}"
-        yield from fill(host, path, text.encode("utf-8", "backslashreplace"), None, parents=False)
-        yield from fill(
-            host, path.with_suffix(".json"), f"{json.dumps(content, indent=2)}\n".encode(), None, parents=False
-        )
+        if not _is_told(host, path, content):
+            text = _table(systems) + "".join(f"{shown(name)}: not there\n" for name in missing)
+            yield from fill(host, path, text.encode(), None, parents=True)
+            beside = f"{json.dumps(content, indent=2)}\n".encode()
+            yield from fill(host, path.with_suffix(".json"), beside, None, parents=True)
     data = {"path": str(path) if path else None, "file_systems": systems}
     return {**data, "enough": after(None, lambda _: _judge(systems, missing, want.min_free, data))}
 
@@ -68,6 +66,19 @@ def _destination(host: Host, dest: Path) -> Path:
     if dest.suffix == ".json":
         raise TaskFailed(f"{shown(dest)} is where the JSON goes", hint="write a name that ends in .txt, or a folder")
     return dest
+
+
+def _is_told(host: Host, path: Path, content: Mapping[str, Any]) -> bool:
+    """Say whether today's report of these file systems is there."""
+    beside = path.with_suffix(".json")
+    if host.stat(path) is None or host.stat(beside) is None:
+        return False
+    try:
+        said = json.loads(host.read(beside))
+        same = [each["paths"] for each in said["file_systems"]] == [each["paths"] for each in content["file_systems"]]
+        return same and bool(said["missing"] == content["missing"] and said["at"][:10] == content["at"][:10])
+    except (ValueError, TypeError, KeyError):
+        return False  # not a report of ours, or of another version
 
 
 def _measure(host: Host, paths: Sequence[Path]) -> tuple[list[dict[str, Any]], list[str]]:
