@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbook import __version__
 from runbook.cli.session import Session, machine_facts
+from runbook.cli.stray import heard
 from runbook.engine.clock import stamp
 from runbook.engine.run import Ears, Run
 from runbook.engine.state import Machine
@@ -70,7 +71,8 @@ def run(session: Session, plan: Plan) -> int:
             read_file=reader(session.path.resolve().parent),
             keep_secret=lambda secret: redactor.add(secret.reveal()),
         )
-        code = engine.execute()
+        with heard(ears, redactor.mask):
+            code = engine.execute()
         changed = recorder.report.to_json()["summary"]["changed"]
     session.store.tidy()
     return PendingChanges.exit_code if options.fail_on_change and not code and changed else code
@@ -139,12 +141,14 @@ def _screens(session: Session, report: Path, stack: ExitStack) -> list[Callable[
 
 def _prompt(text: str, seconds: float) -> None:
     """Ask a person to go on; without a terminal that fails at once."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise TaskFailed(
             "pause asks a question and there is no terminal",
             hint="give it `seconds:`, or leave the step out with --skip-tags",
         )
-    sys.stderr.write(f"{text}\nPress Enter to go on, Ctrl-C to stop: ")
-    sys.stderr.flush()
+    terminal = sys.__stderr__  # sys.stderr is the step's while the run goes on
+    if terminal is not None:
+        terminal.write(f"{text}\nPress Enter to go on, Ctrl-C to stop: ")
+        terminal.flush()
     sys.stdin.readline()
     del seconds
