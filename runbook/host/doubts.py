@@ -40,6 +40,10 @@ class Doubts:
         """Give the reason to doubt whatever is read now."""
         return self._all or (self._below.latest() if self._below is not None else None)
 
+    def of_paths(self) -> bool:
+        """Say whether any path is in doubt, so that most reads need not ask of theirs."""
+        return bool(self._paths) or (self._below is not None and self._below.of_paths())
+
     def of_path(self, path: Path, *, listing: bool = False, recursive: bool = False) -> str | None:
         """Give the reason to doubt what is at a path; or, for a listing, what is in the folder or below it."""
         for affected, reason in self._paths.items():

@@ -46,9 +46,6 @@ class Ledger:
         self.made: dict[Ident, Stat] = {}
         self._folders: dict[str, bool] = {}  # whether something was born there that no crash may lose
 
-    def begin(self) -> None:
-        self.made.clear()
-
     def note(self, path: Path | str, made: Stat | None = None) -> None:
         """Remember that the path's folder has got or lost an entry, and what was made there."""
         folder = os.path.dirname(str(path))
@@ -121,12 +118,12 @@ def _rename_exclusively() -> Callable[[bytes, bytes], int]:
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "renameat2"):
-        return lambda source, target: errno.ENOSYS  # noqa: ARG005 - the shape of the real one
+    call = getattr(libc, "renameat2", None)
 
     def rename(source: bytes, target: bytes) -> int:
-        failed = libc.renameat2(_HERE, source, _HERE, target, _NO_REPLACE)
-        return ctypes.get_errno() if failed else 0
+        if call is None:
+            return errno.ENOSYS
+        return ctypes.get_errno() if call(_HERE, source, _HERE, target, _NO_REPLACE) else 0
 
     return rename
 

@@ -28,6 +28,7 @@ from runbook.host.deeds import INSTEAD, VERBS
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _HARMLESS = {"/dev/null", os.devnull}
+_ASKING = {"platform", "ctypes.util"}  # they run `uname` and `ldconfig` to answer
 _THREADS = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
 _EVENTS = frozenset({"open", *VERBS, *_THREADS})
 
@@ -208,14 +209,15 @@ def _text(value: Any) -> str:
 
 
 def _excused(frame: FrameType | None) -> bool:
-    """Say whether the deed is an import's, or the first look for a folder of temporaries, of which nothing stays."""
+    """Say whether the deed is an import's, or one of the library's ways of asking, of which nothing stays."""
     while frame is not None:
         code = frame.f_code
         if code.co_filename == __file__:
             return False  # what stands above is the engine's
         if code.co_filename.startswith("<frozen importlib"):
             return True
-        if code.co_name == "_get_default_tempdir" and frame.f_globals.get("__name__") == "tempfile":
+        module = frame.f_globals.get("__name__")
+        if module in _ASKING or (module == "tempfile" and code.co_name == "_get_default_tempdir"):
             return True
         frame = frame.f_back
     return False

@@ -63,6 +63,8 @@ class Tree:
         self.entries: dict[Ident, dict[str, Ident | None]] = {}
         self.nodes: dict[Ident, Node] = {}
         self.numbers: Iterator[int] = below.numbers if below is not None else count(-1, -1)
+        # Real folders that paths lead through, by folder and name: found once, not at every step of a check.
+        self._ways: dict[tuple[Ident, str], Node] = below._ways if below is not None else {}  # noqa: SLF001 - our own
         self._root: Node | None = None
 
     def new_ident(self) -> Ident:
@@ -95,22 +97,28 @@ class Tree:
             tree = tree.below
         return None
 
-    def child(self, folder: Node, name: str) -> Node | None:
-        """Give what a name in a folder leads to, links not followed."""
+    def child(self, folder: Node, name: str, *, through: bool = False) -> Node | None:
+        """Give what a name in a folder leads to, links not followed; `through`: the path goes on from there."""
         key = ident(folder.stat)
         tree: Tree | None = self
         while tree is not None:
             entries = tree.entries.get(key)
             if entries is not None and name in entries:
-                found = entries[name]
-                return None if found is None else self.node(found)
+                inode = entries[name]
+                return None if inode is None else self.node(inode)
             tree = tree.below
         if folder.origin is None:
             return None
-        stat = self._real_stat(folder.origin / name)
-        if stat is None:
-            return None
-        return self.node(ident(stat)) or Node(stat, origin=folder.origin / name)
+        found = self._ways.get((key, name)) if through else None
+        if found is None:
+            path = folder.origin / name
+            stat = self._real_stat(path)
+            if stat is None:
+                return None
+            found = Node(stat, origin=path)
+            if through and stat.is_folder:
+                self._ways[key, name] = found
+        return self.node(ident(found.stat)) or found
 
     def _real_stat(self, path: Path) -> Stat | None:
         try:
@@ -144,12 +152,27 @@ class Tree:
 
     def matches(self, folder: Node, shown: Path, pattern: str, *, recursive: bool) -> Iterator[Found]:
         """Yield what matches by name in a folder that is shown under a path, in the order of the paths."""
+        if not recursive and folder.origin == shown and not self._knows(folder):
+            for found in self.real.find(shown, pattern):
+                node = self.node(ident(found.stat))
+                yield found if node is None else Found(found.path, node.stat)
+            return
         wanted = matcher(pattern)
         for name, node in sorted(self.children(folder, "*" if recursive else pattern).items()):
             if wanted(name):
                 yield Found(shown / name, node.stat)
             if recursive and node.stat.is_folder:
                 yield from self.matches(node, shown / name, pattern, recursive=True)
+
+    def _knows(self, folder: Node) -> bool:
+        """Say whether any layer has an entry of the folder."""
+        key = ident(folder.stat)
+        tree: Tree | None = self
+        while tree is not None:
+            if key in tree.entries:
+                return True
+            tree = tree.below
+        return False
 
     def is_empty(self, folder: Node) -> bool:
         return not self.children(folder)
@@ -188,7 +211,7 @@ class Tree:
                     _as_folder(here.node)
                 trail[1:] = trail[1:-1]
                 continue
-            spot = self._step(here, name, lenient=lenient)
+            spot = self._step(here, name, through=bool(rest), lenient=lenient)
             if spot.node is not None and spot.node.stat.is_link and (follow or rest):
                 hops += 1
                 if hops > HOPS:
@@ -201,14 +224,14 @@ class Tree:
             trail.append(spot)
         return trail[-1]
 
-    def _step(self, here: Spot, name: str, *, lenient: bool) -> Spot:
-        folder, path = here.node, os.path.join(here.path, name)
-        if len(os.fsencode(name)) > 255:
+    def _step(self, here: Spot, name: str, *, through: bool, lenient: bool) -> Spot:
+        folder, path = here.node, f"{here.path}/{name}" if here.path != "/" else f"/{name}"
+        if len(name) > 63 and len(os.fsencode(name)) > 255:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         if lenient and (folder is None or not folder.stat.is_folder):
             return Spot(here.folder, name, None, path)
         folder = _as_folder(folder)
-        return Spot(folder, name, self.child(folder, name), path)
+        return Spot(folder, name, self.child(folder, name, through=through), path)
 
 
 def _as_folder(node: Node | None) -> Node:

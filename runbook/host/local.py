@@ -17,7 +17,7 @@ from runbook.host.facts import Facts, mount_points, process_umask, usage
 from runbook.host.guard import lifted
 from runbook.host.process import Children, Command, named
 from runbook.host.protocol import Listener
-from runbook.host.refusals import refusing, shown
+from runbook.host.refusals import refusal, refusing, shown
 from runbook.host.web import Web
 from runbook.units import revealed
 
@@ -59,7 +59,7 @@ class LocalHost:
         self.label = label
         self._deadline = deadline
         self._env = {**self._own_env, **env} if env else self._own_env
-        self._ledger.begin()
+        self._ledger.made.clear()
 
     def settle(self, changes: Sequence[Change] = ()) -> None:  # noqa: ARG002 - other hosts look at them
         self._ledger.flush()
@@ -90,12 +90,14 @@ class LocalHost:
 
     def stat(self, path: Path, *, follow: bool = True) -> Stat | None:
         path = self._at(path)
-        with refusing("look at", path):
+        try:
             return reading.look(path, follow=follow)
+        except (OSError, ValueError) as error:
+            raise refusal("look at", path, error) from error
 
     def find(self, directory: Path, pattern: str = "*", *, recursive: bool = False) -> list[Found]:
         directory = self._at(directory)
-        with refusing("list", directory):
+        with refusing("list", directory), reading.uncollected():
             try:
                 return list(reading.search(directory, pattern, recursive=recursive))
             except FileNotFoundError:

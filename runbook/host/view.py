@@ -15,7 +15,7 @@ from runbook.host.doubts import Doubts
 from runbook.host.index import Node, Pending, Tree
 from runbook.host.permits import fault, may, may_change
 from runbook.host.protocol import Host
-from runbook.host.reading import bounded, digest, require_file
+from runbook.host.reading import bounded, digest, require_file, uncollected
 from runbook.host.refusals import refusing
 from runbook.units import Secret
 
@@ -82,7 +82,8 @@ class View:
                 return []
             if not node.stat.is_folder:
                 raise fault(errno.ENOTDIR)
-            return list(self._tree.matches(node, directory, pattern, recursive=recursive))
+            with uncollected():
+                return list(self._tree.matches(node, directory, pattern, recursive=recursive))
 
     def read(self, path: Path, *, limit: int = 64 * 2**20) -> bytes:
         path = self._at(path)
@@ -164,7 +165,7 @@ class View:
 
     def _certain(self, *paths: Path | str, listing: bool = False, recursive: bool = False) -> None:
         """Raise Unsure where an earlier step will have changed what is at one of the paths."""
-        for path in paths:
+        for path in paths if self._doubts.of_paths() else ():
             reason = self._doubts.of_path(Path(path), listing=listing, recursive=recursive)
             if reason is not None:
                 raise Unsure(reason)

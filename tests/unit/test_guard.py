@@ -2,7 +2,9 @@
 
 import _thread
 import asyncio
+import ctypes.util
 import os
+import platform
 import shutil
 import socket
 import sqlite3
@@ -165,6 +167,12 @@ def test_the_first_look_for_the_folder_of_temporaries_is_fine(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     with planning("files.good"):
         assert tempfile.gettempdir()
+
+
+def test_asking_the_library_about_the_machine_is_fine():
+    with planning("files.good"):
+        platform._Processor.from_subprocess()
+        ctypes.util.find_library("c")
 
 
 def test_a_lifted_guard_lets_through_and_comes_back(folder):

@@ -646,6 +646,16 @@ def test_stop_ends_running_children(host, tmp_path):
     timer.join()
 
 
+def test_an_interrupted_run_ends_its_process(host, tmp_path, ear):
+    def interrupt(stream, line):
+        raise KeyboardInterrupt
+
+    ear.output = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        sh(host, "echo $$ > pid; echo said; sleep 60")
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
 def test_children_inherit_no_descriptors(host, tmp_path):
     with (tmp_path / "lock").open("w") as lock:
         os.set_inheritable(lock.fileno(), True)
