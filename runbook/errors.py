@@ -13,10 +13,10 @@ RunbookError                     1   anything below, raised with a message, a pl
 │   ├── ImpurePlan               1   a plugin wrote while planning
 │   └── TimedOut                 1   the step's time is over
 ├── Bug                         70   runbook itself is at fault
-├── Busy                        75   another run holds the lock
-└── Stopped          129, 130, 143   hung up, interrupted, terminated
+└── Busy                        75   another run holds the lock
 
-`Unsure` stands apart: it is no error but check mode's third answer.
+Two stand apart, since a plugin's `except Exception` or a report of errors must not take them for one:
+`Stopped` (129, 130, 143: hung up, interrupted, terminated) and `Unsure`, check mode's third answer.
 """
 
 from __future__ import annotations
@@ -137,19 +137,16 @@ class Busy(RunbookError):
     exit_code = 75
 
 
-class Stopped(RunbookError):
+class Stopped(BaseException):
     """A signal ended the run; `signal` is its number and the exit code is 128 more."""
 
     def __init__(self, signal: int) -> None:
         super().__init__(f"stopped by signal {signal}")
         self.signal = signal
-
-    @property
-    def code(self) -> int:
-        return 128 + self.signal
+        self.exit_code = 128 + signal
 
 
-class Unsure(Exception):  # noqa: N818 - an answer, not an error
+class Unsure(Exception):
     """The answer depends on something that only a run can tell; `reason` says on what."""
 
     def __init__(self, reason: str) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal
 
 from runbook.errors import Where
+from runbook.value import frozen, record
 
 Status = Literal["ok", "changed", "failed", "skipped", "unsure", "unreachable"]
 RunStatus = Literal["running", "ok", "failed", "unreachable", "interrupted", "crashed"]
 Mode = Literal["run", "check", "dry-run"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepId:
     """Which step, of which host: `index` counts the steps of the plan from 1, in the order they stand in."""
 
@@ -24,7 +25,7 @@ class StepId:
     where: Where
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why something failed: the class of the error, what happened, what to do."""
 
@@ -33,7 +34,7 @@ class Failure:
     hint: str | None = None
 
 
-@dataclass(slots=True)
+@record
 class Result:
     """What became of one step on one host, or of one item of its loop.
 
@@ -57,12 +58,12 @@ class Result:
     notified: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """Anything that happens."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunStarted(Event):
     run_id: str
     playbook: str
@@ -77,19 +78,19 @@ class RunStarted(Event):
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlayStarted(Event):
     name: str
     hosts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepStarted(Event):
     step: StepId
     at: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Planned(Event):
     """The whole list of changes of a step or item, before the first is applied; the journal makes it durable."""
 
@@ -99,7 +100,7 @@ class Planned(Event):
     round: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Applied(Event):
     """The change at this position (from 0) of the list planned last was applied."""
 
@@ -107,7 +108,7 @@ class Applied(Event):
     position: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settled(Event):
     """The last change of the list planned last was applied, or failed; the journal makes it durable."""
 
@@ -115,7 +116,7 @@ class Settled(Event):
     ok: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress(Event):
     """How far a long change is, in bytes (or in `unit`); `total` 0 is unknown."""
 
@@ -126,7 +127,7 @@ class Progress(Event):
     unit: str = "B"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Output(Event):
     """A line that a process printed, without its newline."""
 
@@ -135,24 +136,24 @@ class Output(Event):
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ItemFinished(Event):
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepFinished(Event):
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rescued(Event):
     """A rescue has made good the failure of this step."""
 
     step: StepId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notified(Event):
     """Handlers wait to run on a host; the journal keeps them."""
 
@@ -160,7 +161,7 @@ class Notified(Event):
     handlers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note(Event):
     """Something worth knowing that is no failure."""
 
@@ -168,7 +169,7 @@ class Note(Event):
     where: Where | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunFinished(Event):
     status: RunStatus
     exit_code: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from runbook.errors import Invalid, Problems, Where
 from runbook.source import parse_document, parse_scalar
 from runbook.suggest import suggest
 from runbook.units import Age, Duration, Secret, Size
+from runbook.value import frozen
 
 if TYPE_CHECKING:
     from runbook.source import Document, KeyPath
@@ -23,7 +23,7 @@ _FIELDS = ("type", "required", "default", "help", "choices", "pattern")
 _EXAMPLE = "{type: path, help: what it is for}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Input:
     """One input of a play; `default` is as written, so it may be a template, and None where there is none."""
 

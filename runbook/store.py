@@ -9,13 +9,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runbook.errors import RunbookError
 from runbook.folder import ALIVE, JOURNAL, REPORT, SPARE, RunFolder, encode, read_head, read_report, replace_file
 from runbook.journal import AtWork, cannot_write, crashed, read, sync_folder
+from runbook.value import frozen
 from runbook.wire import Json, rfc3339
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-\w+")
@@ -35,7 +35,7 @@ def state_dir(option: Path | None = None) -> Path:
     return Path(user_state_dir("runbook", appauthor=False))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """A run in the store: `head` is its report without the steps; of one that cannot be read the status says so."""
 

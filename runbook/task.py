@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Literal, get_args, get_type_hints, overload
 
 from pydantic import AliasChoices, BaseModel, ConfigDict
@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from runbook.templates import Condition, Need, Scope, Template
 from runbook.units import Secret
+from runbook.value import frozen
 
 Kind = Literal["state", "action", "probe", "directive"]
 Use = Literal["expression", "conditions", "vars file", "template file", "controller path"]
@@ -49,7 +50,7 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """What an `Expression` param becomes: its text, and its value in the view of whoever asks."""
 
@@ -66,7 +67,7 @@ class Asked:
         return self.template.render(view)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendered:
     """What a `TemplateFile` param becomes: the controller's file it was read from, and its rendered text."""
 
@@ -74,7 +75,7 @@ class Rendered:
     text: str | Secret
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What a directive answers.
 
@@ -89,7 +90,7 @@ class Said:
     prompt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskSpec:
     """A task as the engine knows it.
 
@@ -134,7 +135,7 @@ def aliases(info: FieldInfo) -> list[str]:
     return [choices] if isinstance(choices, str) else []
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Declared:
     kind: Kind
     name: str | None

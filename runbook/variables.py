@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from runbook.errors import Invalid, TaskFailed, Where
 from runbook.templates import MISSING, compile_value, render_value
 from runbook.unknown import Unknown
+from runbook.value import frozen
 
 
 class Omit:
@@ -43,7 +44,7 @@ class Late:
         self.compute = compute
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """Variables that come from one place: `label` says which, `where` the position of each."""
 

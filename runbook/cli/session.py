@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,13 @@ from runbook.events import Mode
 from runbook.playbook import Playbook, find_playbook, load_playbook
 from runbook.registry import Registry
 from runbook.store import Store
+from runbook.value import frozen, record
 
 if TYPE_CHECKING:
     from runbook.plan.model import Plan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """What was said on the command line; `wait` in seconds."""
 
@@ -43,7 +44,7 @@ class Options:
     state_dir: Path | None = None
 
 
-@dataclass(slots=True)
+@record
 class Session:
     """What is known of a run before it starts."""
 

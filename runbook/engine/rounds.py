@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from runbook.changes import Change
@@ -12,11 +12,12 @@ from runbook.host import Host, Overlay
 from runbook.host.guard import drive
 from runbook.task import TaskSpec
 from runbook.unknown import resolved
+from runbook.value import frozen, record
 
 ROUNDS = 3
 
 
-@dataclass(slots=True)
+@record
 class Record:
     """What is known of an attempt, also when it fails half-way.
 
@@ -27,7 +28,7 @@ class Record:
     data: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Round:
     """Which round it is, from 1; after the `last` a moved world is a failure."""
 

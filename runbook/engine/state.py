@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from runbook.events import Failure
 from runbook.host import Host
+from runbook.value import frozen, record
 
 
-@dataclass(slots=True)
+@record
 class Machine:
     """A machine as the run sees it: `host` is where steps act, in check mode an overlay of `real`."""
 
@@ -18,7 +19,7 @@ class Machine:
     real: Host
 
 
-@dataclass(slots=True)
+@record
 class HostState:
     """One inventory host within a play.
 
@@ -40,7 +41,7 @@ class HostState:
         return self.failed is None and not self.unreachable and not self.over
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """What surrounds a step at run time: variables of an include and the items of its loop, the highest first."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from runbook.engine import registers
@@ -15,13 +15,14 @@ from runbook.events import Failure, ItemFinished, Result, Status, StepFinished, 
 from runbook.plan.model import StepNode
 from runbook.templates import render_value
 from runbook.unknown import Unknown, first_unknown, reason_of
+from runbook.value import record
 from runbook.variables import Variables
 
 if TYPE_CHECKING:
     from runbook.engine.run import Run
 
 
-@dataclass(slots=True)
+@record
 class StepRun:
     """A step at work. `register` is what it leaves for later steps."""
 

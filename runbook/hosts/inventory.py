@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from runbook.errors import Invalid, Where
 from runbook.hosts.patterns import NoMatch, choose
 from runbook.source import Document, KeyPath
+from runbook.value import record
 
 Values = dict[str, tuple[Any, Where]]
 
 
-@dataclass(slots=True)
+@record
 class Layer:
     """Variables that stand together at a path of a document."""
 
@@ -31,7 +32,7 @@ class Layer:
         return self._values
 
 
-@dataclass(slots=True)
+@record
 class Group:
     """A group: its own hosts, its children with the place that names them, and layers of variables.
 
@@ -48,7 +49,7 @@ class Group:
     depth: int = 0
 
 
-@dataclass(slots=True)
+@record
 class Inventory:
     """Who can be operated. `groups` maps every group, `all` and `ungrouped` too, to its hosts, children's included.
 

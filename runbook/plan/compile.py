@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from runbook.registry import Registry
 from runbook.source import Document
 from runbook.suggest import suggest
 from runbook.unknown import first_unknown
+from runbook.value import frozen
 from runbook.variables import Layer, Variables
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What was asked for on the command line. `extra` holds the words of each `-e`."""
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from runbook.errors import Where
 from runbook.playbook.model import Block, Include, Play, Step, Written
 from runbook.templates import Condition, compile_condition, compile_value
+from runbook.value import frozen
 from runbook.variables import Lazy
 
 FLAGS = ("check_mode", "diff", "no_log", "ignore_errors", "any_errors_fatal", "timeout", "delegate_to", "run_once")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """What surrounds a step: `vars` and `flags` the nearest first, `when` the outermost first."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from runbook.plan.magic import IN_THE_RUN, Place, static_magic
 from runbook.playbook.model import Play
 from runbook.templates import compile_value
 from runbook.unknown import Unknown
+from runbook.value import frozen
 from runbook.variables import Late, Layer, Lazy, Variables
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """What all hosts of a play share while their variables are gathered."""
 

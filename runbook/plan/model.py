@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from runbook.playbook.model import LoopKind
 from runbook.source import Document
 from runbook.task import Params, TaskSpec
 from runbook.templates import Condition, Need
+from runbook.value import frozen
 from runbook.variables import Layer
 
 NOWHERE = Where("")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loop:
     """A step's loop, its `items` compiled.
 
@@ -35,7 +36,7 @@ class Loop:
     pause: Any = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effect:
     """The keywords that shape what a step does around its task; compiled, the nearest first where that matters."""
 
@@ -57,7 +58,7 @@ class Effect:
     any_errors_fatal: Any = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepNode:
     """One step.
 
@@ -84,7 +85,7 @@ class StepNode:
     meta: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlockNode:
     """A list of steps with what to do when one fails. An include is one too: with variables, a condition and a loop."""
 
@@ -102,7 +103,7 @@ class BlockNode:
 Node = StepNode | BlockNode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedPlay:
     """One play on its hosts.
 
@@ -122,7 +123,7 @@ class PlannedPlay:
     where: Where = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """A whole run, compiled: what `--dry-run` shows and the engine runs."""
 

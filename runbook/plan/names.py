@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from runbook.errors import Invalid, Where
@@ -11,13 +11,14 @@ from runbook.plan.magic import IN_THE_RUN
 from runbook.plan.model import BlockNode, Loop, Node, StepNode
 from runbook.suggest import suggest
 from runbook.templates import Condition, needs_of
+from runbook.value import record
 from runbook.variables import Lazy
 
 # What a step's own vars and a loop define for it.
 LOOP_NAMES = ("ansible_loop", "ansible_loop_var")
 
 
-@dataclass(slots=True)
+@record
 class Names:
     """What is defined while a tree of steps is walked in its order on one host.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from runbook.errors import Invalid, Problems, StepError, Unsure, Where
@@ -13,6 +13,7 @@ from runbook.plan.validate import problems_of
 from runbook.playbook.model import Step
 from runbook.task import Asked, TaskSpec
 from runbook.templates import (
+    MISSING,
     Need,
     Template,
     compile_condition,
@@ -23,10 +24,11 @@ from runbook.templates import (
     text_template_needs,
 )
 from runbook.unknown import Unknown, first_unknown
-from runbook.variables import OMIT, Variables
+from runbook.value import frozen
+from runbook.variables import OMIT, Lazy, Variables
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compiled:
     """A step's compiled params; `dynamic` are those whose values are worked out in the run."""
 
@@ -150,7 +152,7 @@ def _known(node: StepNode, view: Variables, problems: list[Invalid]) -> tuple[di
             rendered = render_value(value, view)
         except StepError as error:
             unknown.add(name)
-            if all(view.get(need.name) is not Ellipsis and _there(view, need.name) for need in needs_of(value)):
+            if all(_there(view, need.name) for need in needs_of(value)):
                 problems.append(node.document.problem(error.message, (*node.params_path, name), hint=error.hint))
             continue
         if first_unknown(rendered) is not None or node.spec.use_of(name) == "template file":
@@ -160,5 +162,8 @@ def _known(node: StepNode, view: Variables, problems: list[Invalid]) -> tuple[di
     return values, unknown
 
 
-def _there(view: Variables, name: str) -> bool:
-    return name in set(view.names())
+def _there(view: Variables, name: str, seen: frozenset[str] = frozenset()) -> bool:
+    """Say whether a variable is known before the run, and all that it is made of."""
+    value = next((layer[name] for layer in view.layers if name in layer), MISSING)
+    inner = needs_of(value.compiled) if isinstance(value, Lazy) else ()
+    return value is not MISSING and all(_there(view, n.name, seen | {name}) for n in inner if n.name not in seen)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 from runbook.errors import Invalid
 from runbook.suggest import suggest
+from runbook.value import frozen
 
 SPECIAL = frozenset({"all", "always", "never", "tagged", "untagged"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tags:
     """What was asked for on the command line; `only` empty means `all`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from runbook.registry import Registry
 from runbook.source import Document
 from runbook.templates import render_value
 from runbook.unknown import Unknown
+from runbook.value import record
 from runbook.variables import Variables
 
 DEEPEST = 50
 
 
-@dataclass(slots=True)
+@record
 class Tree:
     """Compiles the items of one play. `views` are the hosts' variables as known before the run.
 

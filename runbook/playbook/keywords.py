@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from runbook.value import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keyword:
     """One keyword; `on` holds play, import_playbook, step, block, include, import or handler.
 

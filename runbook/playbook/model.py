@@ -8,12 +8,13 @@ from typing import Any, Literal
 from runbook.errors import Invalid, Where
 from runbook.inputs import Input
 from runbook.source import Document, KeyPath
+from runbook.value import frozen, record
 
 Flag = bool | str | None
 LoopKind = Literal["list", "items", "dict"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoopControl:
     """How a loop goes; `pause` in seconds, or a template. `extended` asks for `ansible_loop`."""
 
@@ -180,7 +181,7 @@ class Play(Written):
         return Written.origin(self, keyword, *rest)
 
 
-@dataclass(slots=True)
+@record
 class Playbook:
     """The plays of a file and of those that it imports; `notes` tell what was read and has no effect."""
 

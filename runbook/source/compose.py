@@ -6,13 +6,13 @@ import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from runbook.source.place import lines_of
 from runbook.source.plain import kind_of
+from runbook.value import frozen
 
 DEEPEST = 100
 # What YAML allows in a stream; libyaml gives no position for the rest.
@@ -21,7 +21,7 @@ _BARE_TEMPLATE = re.compile(r"(?:^|[:\-,\[])\s+(\{\{.*)$|^\s*(\{\{.*)$")
 _TAB_INDENT = re.compile(r"^ *\t")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """Something refused: `line` and `column` count from 0."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from runbook.errors import Invalid, Problems, TaskFailed, Unsure, Where
@@ -12,11 +11,12 @@ from runbook.templates.scope import KeyPath, Locate, Scope, Spot, failure
 from runbook.templates.template import Need, placed, prepared
 from runbook.templates.values import shown
 from runbook.unknown import Unknown, reason_of
+from runbook.value import frozen
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Part:
     """One condition: a literal boolean, or an expression at its place."""
 
@@ -49,7 +49,7 @@ class _Part:
         return failure(message, where=self.spot.at(self.text), hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """One expression or several, all of which must be true; the first false one ends the asking."""
 

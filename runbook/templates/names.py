@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from jinja2 import nodes
 
 from runbook.templates.plain import GLOBALS
+from runbook.value import frozen, record
 
 Known = frozenset[str]
 NONE: Known = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What is certainly defined after an expression came out true, and after it came out false."""
 
@@ -25,7 +26,7 @@ class Facts:
         return self.true & self.false
 
 
-@dataclass(slots=True)
+@record
 class Names:
     """The walk over one template; `needs` collects (name, line), the line counted from 1."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import nodes
@@ -15,13 +14,14 @@ from runbook.suggest import suggest
 from runbook.templates.lookups import KINDS, refusal
 from runbook.templates.machine import Machine
 from runbook.templates.names import NONE, Names
+from runbook.value import frozen
 
 _GOT = re.compile(r"(?:got|unexpected) '(.+)'$")
 _OUTSIDE = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
 _LOOKED_AT = (nodes.Filter, nodes.Test, nodes.Call, *_OUTSIDE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flaw:
     """One thing that is wrong, at a character of the text."""
 
@@ -38,7 +38,7 @@ class Flawed(Exception):
         self.flaws = flaws
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parsed:
     """A tree, whether it is one expression, its needs as (name, offset), and what is defined when it is true."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from runbook.templates.scope import MISSING, Scope
 from runbook.templates.values import joined
 from runbook.unknown import Unknown
+from runbook.value import frozen
 
 GLOBALS = frozenset({"dict", "lookup", "namespace", "q", "query", "range"})
 """The functions that every template has; a variable of the same name wins."""
@@ -33,7 +33,7 @@ class _Slow:
 SLOW = _Slow()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Path:
     """A variable and the way into it; `offset` is where it stands in its text."""
 
@@ -62,7 +62,7 @@ def _step(value: Any, step: str | int) -> Any:
     return SLOW
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlainText:
     """A text of literal parts and paths; a path with nothing around it keeps its value's type."""
 
@@ -83,7 +83,7 @@ class PlainText:
         return joined(values)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlainCondition:
     """`name`, `not name`, `name is defined` and `name is not defined`."""
 
