@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import timeit
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -390,10 +391,8 @@ def test_the_changes_of_a_plan_apply_where_they_are_meant(request, target, tmp_p
 
 def test_an_overlay_is_cheap():
     real = LocalHost(now=NOW, cwd=Path("/"), env={}, run_id="r")
-    started = time.perf_counter()
-    for _ in range(1000):
-        Overlay(real)
-    assert time.perf_counter() - started < 0.05
+    best = min(timeit.repeat(lambda: Overlay(real), number=200, repeat=20)) / 200
+    assert best < 20e-6  # seconds; about 3e-6 on an idle machine
 
 
 # Doubts
