@@ -15,6 +15,9 @@ from runbook.wire import Json, event_from, event_json, result_json
 Entry = tuple[ev.StepId, str, list[Json]]
 
 
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class Journal:
     """An observer that appends events to a file; RunbookError when that fails, for then nothing may be changed.
 
@@ -34,7 +37,7 @@ class Journal:
     def __call__(self, event: ev.Event) -> None:
         if isinstance(event, ev.Progress | ev.Output):
             return
-        line = json.dumps(event_json(event), separators=(",", ":")).encode() + b"\n"
+        line = _encoded(event_json(event)).encode() + b"\n"
         try:
             while line:
                 line = line[os.write(self._fd, line) :]

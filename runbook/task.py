@@ -106,12 +106,11 @@ class TaskSpec:
     free: str | None = None
     returns: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
+    uses: Mapping[str, Use] = field(default_factory=dict)
 
     def use_of(self, param: str) -> Use | None:
         """Say how a param is prepared, where it is not simply rendered."""
-        info = self.field(param)
-        uses: tuple[Use, ...] = get_args(Use)
-        return next((use for use in uses if use in info.metadata), None) if info else None
+        return self.uses.get(param)
 
     def field(self, param: str) -> FieldInfo | None:
         """Give a param by its name or one of its aliases."""
@@ -125,6 +124,17 @@ class TaskSpec:
             others = aliases(info)
             found += others if name in others else [name, *others]
         return found
+
+
+def _uses(params: type[Params]) -> dict[str, Use]:
+    """Give how each param is prepared, under each of its names."""
+    marks: tuple[Use, ...] = get_args(Use)
+    found: dict[str, Use] = {}
+    for name, info in params.model_fields.items():
+        for mark in marks:
+            if mark in info.metadata:
+                found |= dict.fromkeys((name, *aliases(info)), mark)
+    return found
 
 
 def aliases(info: FieldInfo) -> list[str]:
@@ -203,4 +213,5 @@ def declared(function: Any, domain: str) -> TaskSpec | None:
         declaration.free,
         declaration.returns,
         declaration.reads,
+        _uses(params),
     )

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from runbook.errors import Unsure
 
+_KNOWN = frozenset({str, int, float, bool, type(None), bytes})
+
 
 class Unknown:
     """What stands in a value's place until it is known.
@@ -100,18 +102,26 @@ def unknowns(value: Any) -> Iterator[Unknown]:
     if isinstance(value, Unknown):
         yield value
     elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from unknowns(key)
-            yield from unknowns(item)
+        for pair in value.items():
+            for item in pair:
+                if type(item) not in _KNOWN:
+                    yield from unknowns(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from unknowns(item)
+            if type(item) not in _KNOWN:
+                yield from unknowns(item)
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             yield from unknowns(getattr(value, field.name))
 
 
 def first_unknown(value: Any) -> Unknown | None:
+    if type(value) in _KNOWN:
+        return None
+    if type(value) is dict:  # the usual case, without a generator for each value
+        value = [item for pair in value.items() for item in pair if type(item) not in _KNOWN]
+        if not value:
+            return None
     return next(unknowns(value), None)
 
 
@@ -125,10 +135,10 @@ def resolved(value: Any) -> Any:
             return resolved(get())
         except Unsure:
             return value
+    if isinstance(value, dict | list | tuple) and first_unknown(value) is None:
+        return value
     if isinstance(value, dict):
         return {key: resolved(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [resolved(item) for item in value]
-    if isinstance(value, tuple):
-        return tuple(resolved(item) for item in value)
+    if isinstance(value, list | tuple):
+        return type(value)(resolved(item) for item in value)
     return value

@@ -17,11 +17,12 @@ from runbook.unknown import Unknown, reason_of
 STEP_FIELDS = ("index", "play", "name", "task", "host", "where")
 DEEPEST = 64
 Json = dict[str, Any]
+_AS_THEY_ARE = frozenset({str, bool, int})
 
 
 def plain(value: Any, depth: int = 0) -> Any:
     """Give the value as JSON knows it: Unknown as its reason, a path, secret or bytes as text, a time in RFC 3339."""
-    if value is None or isinstance(value, bool):
+    if value is None or type(value) in _AS_THEY_ARE:
         return value
     if isinstance(value, Unknown):
         return reason_of(value)
@@ -53,7 +54,15 @@ def _plain_object(value: Any, depth: int) -> Any:
         return {field.name: plain(getattr(value, field.name), depth + 1) for field in fields(value)}
     if callable(as_list := getattr(value, "tolist", None)):  # numbers and arrays of numpy
         return plain(as_list(), depth + 1)
-    return str(value) if isinstance(value, PurePath | Secret) else repr(value)
+    return str(value) if isinstance(value, PurePath | Secret) else shown(value)
+
+
+def shown(value: object) -> str:
+    """Give an object's repr, which is its own class's work and may fail."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - a plugin may have returned anything
+        return f"<{type(value).__qualname__} that cannot be shown>"
 
 
 def rfc3339(moment: datetime) -> str:
@@ -64,10 +73,11 @@ def rfc3339(moment: datetime) -> str:
 
 def result_json(result: ev.Result) -> Json:
     """Give an entry of the report's `steps`; `item`, `items`, `forced`, `notified` only where they say something."""
-    entry: Json = plain(result.step)
-    for name in ("status", "started_at", "duration_s", "attempts"):
-        entry[name] = getattr(result, name)
+    entry = step_json(result.step)
+    entry["status"] = result.status
+    entry["started_at"] = result.started_at
     entry["duration_s"] = round(result.duration_s, 6)
+    entry["attempts"] = result.attempts
     entry["changes"] = [change_json(change) for change in result.changes]
     for name in ("data", "reason", "error", "ignored", "rescued"):
         entry[name] = plain(getattr(result, name))
@@ -77,6 +87,17 @@ def result_json(result: ev.Result) -> Json:
     if result.items is not None:
         entry["items"] = [result_json(item) for item in result.items]
     return entry
+
+
+def step_json(step: ev.StepId) -> Json:
+    return {
+        "index": step.index,
+        "play": step.play,
+        "name": step.name,
+        "task": step.task,
+        "host": step.host,
+        "where": str(step.where),
+    }
 
 
 def change_json(change: Json) -> Json:
@@ -113,15 +134,21 @@ EVENTS: dict[str, type[ev.Event]] = {
     for name, kind in vars(ev).items()
     if isinstance(kind, type) and issubclass(kind, ev.Event) and kind is not ev.Event
 }
-NAMES = {kind: name for name, kind in EVENTS.items()}
+# Of each kind of event its name, and the names of its fields.
+NAMES = {kind: (name, tuple(field.name for field in fields(kind))) for name, kind in EVENTS.items()}
 
 
 def event_json(event: ev.Event) -> Json:
     """Give an event as one JSON object: `event` names it in snake case, beside its fields."""
-    body: Json = {"event": NAMES[type(event)]}
-    for field in fields(event):
-        value = getattr(event, field.name)
-        body[field.name] = result_json(value) if isinstance(value, ev.Result) else plain(value)
+    name, names = NAMES[type(event)]
+    body: Json = {"event": name}
+    for each in names:
+        value = getattr(event, each)
+        kind = type(value)
+        if kind is ev.StepId:
+            body[each] = step_json(value)
+        else:
+            body[each] = result_json(value) if kind is ev.Result else plain(value)
     return body
 
 

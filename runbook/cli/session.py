@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from runbook.cli.signals import stoppable
 from runbook.events import Mode
 from runbook.playbook import Playbook, find_playbook, load_playbook
 from runbook.registry import Registry
+from runbook.source import uncollected
 from runbook.store import Store
 from runbook.value import frozen, record
 
@@ -108,21 +109,9 @@ def _compiled(session: Session) -> Plan:
         Path.cwd(),
     )
     with uncollected():
-        return compile_plan(session.book, inventory, session.registry, request)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Keep the garbage collector away while many objects are made and none is given up."""
-    import gc
-
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+        plan = compile_plan(session.book, inventory, session.registry, request)
+    gc.freeze()  # what was compiled lives as long as the run: the collector need not look at it again
+    return plan
 
 
 def machine_facts() -> dict[str, Any]:
