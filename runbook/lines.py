@@ -97,7 +97,9 @@ def _below(result: ev.Result, *, verbosity: int, diff: bool, changes: bool = Tru
     if not bad and (said := _said(result)):
         yield from _labelled("", said, "")
     if verbosity > 0 and result.data:
-        yield from _labelled("data", json.dumps(_plain(result.data), default=str)[:DATA], "dim")
+        told = dict(result.data)
+        yield from _labelled("raised", str(told.pop("exception", "")), "dim")
+        yield from _labelled("data", json.dumps(_plain(told), default=str)[:DATA], "dim")
     if verbosity > 0 and result.notified:
         yield from _labelled("notified", ", ".join(result.notified), "dim")
 

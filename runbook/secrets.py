@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from runbook import events as ev
 from runbook.units import Secret
 from runbook.unknown import Unknown
+from runbook.wire import shown
 
 MASK = "***"
 SHORTEST = 8
@@ -98,7 +99,7 @@ class Redactor:
             given = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
             return replace(value, **{name: self.mask_value(item) for name, item in given.items()})
         # Anything else would be written as its repr later, when nobody masks any more.
-        return value if not self._forms or callable(getattr(value, "tolist", None)) else self.mask(repr(value))
+        return value if not self._forms or callable(getattr(value, "tolist", None)) else self.mask(shown(value))
 
     def event(self, event: AnyEvent) -> AnyEvent:
         """Give the event with its free texts masked; ids, statuses, kinds, hosts, places and times never are."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -51,7 +53,19 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command and exit with the code that `runbook.errors` gives its outcome."""
-    sys.exit(_run())
+    code = _run()
+    if len(threading.enumerate()) > 1:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: a thread that a plugin has left behind may never end, and would be waited for."""
+    import os
+
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(code)
 
 
 def _run() -> int:

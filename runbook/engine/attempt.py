@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from runbook.engine import registers
+from runbook.engine.border import border
 from runbook.engine.clock import seconds, within
 from runbook.engine.params import prepare, secrets_in
 from runbook.engine.rounds import Record, perform
 from runbook.engine.state import HostState
-from runbook.errors import Bug, RunbookError, StepError, TaskFailed, Unsure
+from runbook.errors import StepError, TaskFailed, Unsure
 from runbook.events import Applied, Failure, Notified, Output, Planned, Progress, Result, Settled, StepId
 from runbook.host import Host
 from runbook.host.guard import drive
@@ -133,7 +133,7 @@ class Attempt:
         return names
 
     def _act(self, view: Variables, host: Host, record: Record) -> Said | None:
-        """Call the plugin within the step's limits; whatever it raises fails the step: the one blind except."""
+        """Call the plugin within the step's limits; whatever it raises fails the step."""
         node, effect = self.node, self.node.effect
         want = node.ready or prepare(node, view)
         for secret in secrets_in(want):
@@ -145,23 +145,11 @@ class Attempt:
         deadline = None if limit is None else time.monotonic() + limit
         host.begin(self.run.label(node, self.step.name), deadline=deadline, env=environment)
         listener = _Ear(self, hidden=render_value(effect.no_log, view) is True)
-        try:
-            with self.run.listening(listener):
-                if node.spec.kind == "directive":
-                    return within(limit, lambda: self._directive(want, view, host))
-                within(limit, lambda: perform(node.spec, want, host, record, listener))
-                return None
-        except StepError as error:
-            doubt = host.doubt()
-            if host.imagined and doubt:
-                raise Unsure(doubt) from error
-            raise
-        except (Unsure, Bug):
-            raise
-        except RunbookError as error:
-            raise TaskFailed(error.message, hint=error.hint) from error
-        except Exception as error:
-            raise TaskFailed(f"{node.task} raised {type(error).__name__}: {error}", hint=_origin(error)) from error
+        with border(node.spec, host), self.run.listening(listener):
+            if node.spec.kind == "directive":
+                return within(limit, lambda: self._directive(want, view, host))
+            within(limit, lambda: perform(node.spec, want, host, record, listener))
+            return None
 
     def _directive(self, want: Any, view: Variables, host: Host) -> Said:
         said = drive(self.node.spec.name, lambda: self.node.spec.function(want, view), _refuse)
@@ -222,10 +210,3 @@ def _environment(value: Any) -> dict[str, str]:
             str(name): item if not isinstance(item, int | float | bool) else str(item) for name, item in value.items()
         }
     raise TaskFailed(f"environment must be a mapping of names to texts, not {value!r}")
-
-
-def _origin(error: Exception) -> str:
-    """Say where in the plugin an exception came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1] if frames else None
-    return f"raised at {last.filename}:{last.lineno}; `-v` shows more" if last else ""

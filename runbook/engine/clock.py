@@ -13,7 +13,7 @@ from runbook.errors import TaskFailed, TimedOut
 from runbook.units import Duration
 
 T = TypeVar("T")
-GRACE = 5.0
+GRACE = 3.0
 
 
 def stamp(moment: datetime | None = None) -> str:

@@ -67,7 +67,10 @@ def perform(spec: TaskSpec, want: Any, host: Host, record: Record, watcher: Watc
         apply(changes, host, record, watcher, Round(attempt, last=last), done)
         if spec.kind == "action":
             break
-    record.data = resolved(record.data)
+    try:
+        record.data = resolved(record.data)
+    except RecursionError:
+        raise TaskFailed(f"{spec.name} returned something that contains itself, or is nested too deep") from None
 
 
 def ask(spec: TaskSpec, want: Any, host: Host) -> tuple[list[Change], Any]:
