@@ -26,7 +26,9 @@ def prepare(node: StepNode, view: Variables) -> Params:
         value = _prepared(node, name, compiled, view)
         if value is not OMIT:
             values[name] = value
-    unknown = first_unknown(values)
+    # a name of the user's own, which `set_fact` takes, may be given what is not known yet; a declared param may not
+    free = node.spec.params.model_config.get("extra") == "allow"
+    unknown = first_unknown({name: value for name, value in values.items() if not free or node.spec.field(name)})
     if unknown is not None:
         raise Unsure(reason_of(unknown))
     try:

@@ -13,6 +13,7 @@ from runbook.engine.state import Frame, HostState
 from runbook.errors import StepError, TaskFailed, Unsure
 from runbook.events import Failure, ItemFinished, Result, Status, StepFinished, StepId, StepStarted
 from runbook.plan.model import StepNode
+from runbook.plan.names import sets
 from runbook.templates import render_value
 from runbook.unknown import Unknown, first_unknown, reason_of
 from runbook.value import record
@@ -135,6 +136,7 @@ class StepRun:
 
     def _unsure(self, unsure: Unsure) -> Result:
         self.register = Unknown(self._reason())
+        self.state.facts.update(dict.fromkeys(sets(self.node), self.register))
         return Result(self.id, "unsure", reason=unsure.reason)
 
     def _failed(self, error: StepError) -> Result:

@@ -104,9 +104,8 @@ def command(want: Command, host: Host) -> Generator[Change, None, dict[str, Any]
     can be sure of the steps after it.
     """
     argv = want.argv if want.argv is not None else tuple(shlex.split(want.cmd or ""))
-    if want.expand_argument_vars:
-        argv = tuple(_expanded(text, host) for text in argv)
-    return (yield from _run(want, host, RunCommand(argv), list(argv)))
+    run = tuple(_expanded(text, host) for text in argv) if want.expand_argument_vars else argv
+    return (yield from _run(want, host, RunCommand(run), list(argv)))
 
 
 @task(kind="action", free="cmd", returns=RETURNS)

@@ -74,9 +74,13 @@ class Temporary(Params):
 @task(
     returns={
         "path": "the path",
-        "state": "what is there: file, directory, link or absent",
+        "dest": "the same, of a link",
+        "src": "what a link leads to",
+        "state": "what is there: file, hard (a file of several names), directory, link or absent",
         "mode": 'the permission bits, as "0644"',
         "size": "in bytes",
+        "uid": "the owner's number",
+        "gid": "the group's number",
     }
 )
 def file(want: Entry, host: Host) -> Generator[Change, None, dict[str, Any]]:
@@ -92,7 +96,8 @@ def file(want: Entry, host: Host) -> Generator[Change, None, dict[str, Any]]:
     else:
         path = host.resolve(path) if want.follow else path
         yield from _standing(want, path, host)
-    return _described(host, want.path)
+    linked = {"dest": str(want.path), "src": want.src} if want.src else {}
+    return _described(host, want.path) | linked
 
 
 @task(kind="action", returns={"path": "where it is", "state": "file or directory", "mode": "its mode"})
@@ -225,4 +230,6 @@ def _described(host: Host, path: Path) -> dict[str, Any]:
     found = host.stat(path, follow=False)
     if found is None:
         return {"path": str(path), "state": "absent"}
-    return {"path": str(path), "state": STATES[found.kind], "mode": f"{found.mode:04o}", "size": found.size}
+    state = "hard" if found.is_file and found.links > 1 else STATES[found.kind]
+    data = {"path": str(path), "state": state, "mode": f"{found.mode:04o}", "size": found.size}
+    return data | {"uid": found.uid, "gid": found.gid}

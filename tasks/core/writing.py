@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from runbook.changes import Change, Chmod, Content, FileRef, MakeFolder, Remove, Stat, Write
 from runbook.errors import TaskFailed
@@ -24,22 +24,19 @@ RETURNS = {
     "src": "what it was made of",
     "checksum": "SHA-1 of the content; not of a secret or a folder, nor of more than 1 MB, which has a `sha256`",
     "mode": 'the permission bits, as "0644"',
-    "size": "in bytes",
+    "state": "`file`, of `size` bytes",
+    "uid": "the owner's number",
+    "gid": "the group's number",
     "backup_file": "where the former content is, if `backup` kept it",
 }
-
-
-def _written(value: Any) -> Any:
-    if value == "":  # as a Path it would mean the working folder
-        raise ValueError("the path is empty; is a variable in it empty?")
-    return value
 
 
 class Target(Params):
     """Where the content goes, and how."""
 
-    dest: Annotated[str, BeforeValidator(_written)] = Field(
-        description="the file; or, with a `/` at its end or where it is one, the folder that the file goes into"
+    dest: str = Field(
+        min_length=1,
+        description="the file; or, with a `/` at its end or where it is one, the folder that the file goes into",
     )
     directory_mode: Mode | None = Field(None, description="the permission bits of folders that are made")
     force: bool = Field(default=True, description="replace an existing file of other content")
@@ -102,8 +99,7 @@ def copy(want: Copy, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """
     if want.src is None:
         path = _file(want, "", host)
-        data = yield from _placed(path, _piece(_encoded(want.content), want.given_mode), want, host)
-        return data
+        return (yield from _placed(path, _piece(_encoded(want.content), want.given_mode), want, host))
     source = Path(want.src)
     found = host.stat(source)
     if found is None:
@@ -159,7 +155,8 @@ def _placed(path: Path, piece: Piece, want: Target, host: Host) -> Generator[Cha
         data["sha256"] = piece.content.sha256
     elif isinstance(piece.content, bytes):
         data["checksum"] = hashlib.sha1(piece.content, usedforsecurity=False).hexdigest()
-    return data | ({"mode": f"{now.mode:04o}", "size": now.size} if now else {})
+    assert now is not None
+    return data | {"state": "file", "mode": f"{now.mode:04o}", "size": now.size, "uid": now.uid, "gid": now.gid}
 
 
 def _written_to(

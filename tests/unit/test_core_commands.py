@@ -73,6 +73,7 @@ def test_variables_of_the_environment_are_put_in(host):
     assert (
         run("command", host, cmd="echo $WHO ${WHO}s $NOBODY ~/x a~").data["stdout"] == "me mes $NOBODY /home/of me/x a~"
     )
+    assert run("command", host, cmd="echo $WHO").data["cmd"] == ["echo", "$WHO"]
     assert run("command", host, argv=["echo", "$WHO"], expand_argument_vars=False).data["stdout"] == "$WHO"
 
 

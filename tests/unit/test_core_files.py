@@ -53,7 +53,12 @@ def test_a_folder_with_its_parents(host, tmp_path):
     changes, data = do(host, path=tmp_path / "a" / "b" / "c", state="directory", mode="0750")
     assert changes == [("make folder", "a"), ("make folder", "b"), ("make folder", "c")]
     assert {mode(tmp_path / p) for p in ("a", "a/b", "a/b/c")} == {0o750}
-    assert data == {"path": str(tmp_path / "a" / "b" / "c"), "state": "directory", "mode": "0750", "size": data["size"]}
+    assert {
+        "path": str(tmp_path / "a" / "b" / "c"),
+        "state": "directory",
+        "mode": "0750",
+        "uid": os.geteuid(),
+    }.items() <= data.items()
     assert do(host, path=tmp_path / "a", state="directory")[0] == []
 
 
@@ -185,7 +190,8 @@ def test_a_link_replaces_a_file_or_an_empty_folder_only_by_force(host, tmp_path)
 def test_hard_links(host, tmp_path):
     (tmp_path / "f").write_text("x")
     (tmp_path / "other").touch()
-    do(host, path=tmp_path / "g", src=str(tmp_path / "f"), state="hard")
+    data = do(host, path=tmp_path / "g", src=str(tmp_path / "f"), state="hard")[1]
+    assert (data["state"], data["dest"], data["src"]) == ("hard", str(tmp_path / "g"), str(tmp_path / "f"))
     assert (tmp_path / "g").samefile(tmp_path / "f")
     with pytest.raises(TaskFailed, match="which a link would replace"):
         do(host, path=tmp_path / "other", src=str(tmp_path / "f"), state="hard")

@@ -63,6 +63,9 @@ def test_content(host, tmp_path):
         "checksum": "f572d396fae9206628714fb2ce00f72e94f2258f",
         "mode": "0644",
         "size": 6,
+        "state": "file",
+        "uid": os.geteuid(),
+        "gid": os.getegid(),
     }
     assert (tmp_path / "f").read_text() == "hello\n"
     assert do(host, content="hello\n", dest=tmp_path / "f", mode="0600")[0] == [("chmod", "f")]
@@ -216,7 +219,7 @@ def test_a_source_that_is_not_there(host, tmp_path):
         ({"dest": "/x"}, "one of `src`"),
         ({"dest": "/x", "src": "a", "content": "b"}, "one of `src`"),
         ({"dest": "/x/", "content": "b"}, "name of a file"),
-        ({"dest": "", "content": "b"}, "path is empty"),
+        ({"dest": "", "content": "b"}, "at least 1 character"),
         ({"dest": "/x", "content": "b", "mode": "preserve"}, "no mode to keep"),
         ({"dest": "/x", "content": "b", "mode": "644x"}, "octal"),
         ({"content": "b"}, "required"),
