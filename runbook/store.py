@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -133,7 +132,7 @@ class Store:
                 playbooks[str(run.head.get("playbook"))].append(run)
         doomed = [run for runs in playbooks.values() for run in _expired(runs, keep_days, keep_runs, moment)]
         for run in doomed:
-            shutil.rmtree(run.path, ignore_errors=True)
+            _drop(run.path)
         return sorted(run.run_id for run in doomed)
 
     def tidy(self) -> None:
@@ -196,12 +195,18 @@ def _held(alive: Path) -> Iterator[bool]:
         lock.release(force=True)
 
 
+def _drop(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _begun(folder: Path) -> bool:
     """Say whether there is anything of a run here; a folder that a start has just made is left to it."""
     if (folder / REPORT).exists() or (folder / JOURNAL).exists():
         return True
     if time.time() - folder.stat().st_mtime > STARTING_S:
-        shutil.rmtree(folder, ignore_errors=True)
+        _drop(folder)
     return False
 
 

@@ -2,7 +2,7 @@
 
 The standard decorator writes and compiles six methods for every class. With a hundred classes that was a fifth of the
 time a one-step play takes, so what can be shared is shared here, and that a value is not changed is the type checker's
-to enforce. What plugins get into their hands (`runbook.changes`) stays frozen at run time too.
+to enforce; what plugins get into their hands is `sealed`, at run time too.
 """
 
 from __future__ import annotations
@@ -20,10 +20,24 @@ def frozen(kind: type[T]) -> type[T]:
     return _shared(made, {"__repr__": _shown, "__eq__": _equal, "__hash__": _hashed})
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def sealed(kind: type[T]) -> type[T]:
+    """Make a class a slotted dataclass that cannot be changed once it is made: for what plugins get and give."""
+    made = dataclass(frozen=True, slots=True, repr=False, eq=False)(kind)
+    return _shared(made, {"__repr__": _shown, "__eq__": _equal, "__hash__": _hashed})
+
+
 @dataclass_transform(field_specifiers=(field,))
 def record(kind: type[T]) -> type[T]:
     """Make a class a slotted dataclass that is filled as things go on."""
     made = dataclass(slots=True, repr=False, eq=False)(kind)
+    return _shared(made, {"__repr__": _shown, "__eq__": _equal, "__hash__": None})
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
+def named(kind: type[T]) -> type[T]:
+    """Make a class a record whose fields are given by name: for those with many."""
+    made = dataclass(slots=True, kw_only=True, repr=False, eq=False)(kind)
     return _shared(made, {"__repr__": _shown, "__eq__": _equal, "__hash__": None})
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -12,6 +11,7 @@ from runbook.changes.values import Completed, Exchange, FileRef, Response, Stat
 from runbook.errors import Unsure
 from runbook.units import Secret
 from runbook.unknown import Unknown, then
+from runbook.value import sealed
 
 Content = bytes | Secret | FileRef
 AFTER_THE_RUN = "known after the run"
@@ -38,7 +38,7 @@ class Machine(Protocol):
     def request(self, exchange: Exchange, *, affects: tuple[str, ...] | None) -> Response | Unknown: ...
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class RunCommand:
     """A process to start. `argv` is never given to a shell unless `shell`; secrets go by `env` or `stdin`."""
 
@@ -72,7 +72,7 @@ class Outcome:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Change:
     """One thing to be done to a machine.
 
@@ -126,6 +126,8 @@ def text_diff(before: bytes | None, after: bytes | None, name: str, limit: int =
         return None
     if "\0" in old or "\0" in new:
         return None
+    import difflib
+
     lines = difflib.unified_diff(
         old.splitlines(keepends=True),
         new.splitlines(keepends=True),

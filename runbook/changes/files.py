@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,9 +11,10 @@ from runbook.changes.base import AFTER_THE_RUN, Change, Content, Machine, Outcom
 from runbook.changes.values import FileRef, Stat
 from runbook.units import Mode, Secret, human_bytes
 from runbook.unknown import Unknown
+from runbook.value import sealed
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Write(Change):
     """Give a file this content, whole or not at all.
 
@@ -51,7 +52,7 @@ def content_size(content: bytes | FileRef) -> int:
     return content.size if isinstance(content, FileRef) else len(content)
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Remove(Change):
     """Delete a file, a link (not what it leads to) or an empty folder, if it is still the one that was planned on.
 
@@ -77,7 +78,7 @@ class Remove(Change):
         return f"removed{'' if isinstance(self.was.size, Unknown) else ', ' + human_bytes(self.was.size)}{why}"
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Move(Change):
     """Rename a file or folder; what is at the destination is never overwritten."""
 
@@ -97,7 +98,7 @@ class Move(Change):
         return f"moved to {self.to}"
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class MakeFolder(Change):
     """Make one folder; its parent exists, or is made by an earlier change. `mode` None is 0755 less the umask."""
 
@@ -116,7 +117,7 @@ class MakeFolder(Change):
         return "created" + (f", {Mode(self.mode)}" if self.mode is not None else "")
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Chmod(Change):
     """Give a file or folder these permission bits."""
 
@@ -136,7 +137,7 @@ class Chmod(Change):
         return f"{Mode(self.was.mode)} to {Mode(self.mode)}"
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Link(Change):
     """Make a link at `path`, symbolic or hard, that leads to `to`.
 
@@ -160,7 +161,7 @@ class Link(Change):
         return f"{'hard link' if self.hard else 'link'} to {self.to}"
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Compress(Change):
     """Write a file's gzip beside or elsewhere; the archive gets the file's mode and time. The file itself stays.
 
@@ -184,7 +185,7 @@ class Compress(Change):
         return f"into {self.to}"
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Produce(Change):
     """Make a file whose content is only known by doing it.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from runbook.changes.base import AFTER_THE_RUN, Change, Machine, Outcome, RunCommand
 from runbook.changes.values import Exchange
 from runbook.unknown import Unknown
+from runbook.value import sealed
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Run(Change):
     """Start a process and wait for it; its outcome is a `Completed`.
 
@@ -41,7 +42,7 @@ class Run(Change):
         return f"in {self.command.cwd}" if self.command.cwd else ""
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Request(Change):
     """Send an HTTP request that changes something; its outcome is a `Response`.
 

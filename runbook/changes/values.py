@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import stat as bits
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
+
+from runbook.value import sealed
 
 Kind = Literal["file", "folder", "link", "other"]
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Stat:
     """Status of a path: `size` in bytes, `mtime` in ns since the epoch.
 
@@ -62,7 +64,7 @@ def kind_of(mode: int) -> Kind:
     return "link" if bits.S_ISLNK(mode) else "other"
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Found:
     """A match of `Host.find`: where it is, and its status (of the link itself where it is one)."""
 
@@ -70,7 +72,7 @@ class Found:
     stat: Stat
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Usage:
     """Space of a file system, in bytes."""
 
@@ -79,7 +81,7 @@ class Usage:
     free: int
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class FileRef:
     """Content that stays where it is: what contents of more than 1 MB are in a change. `sha256` in hex."""
 
@@ -88,7 +90,7 @@ class FileRef:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Completed:
     """A process that has ended. Output is text; bytes that are no UTF-8 come as surrogate escapes."""
 
@@ -101,7 +103,7 @@ class Completed:
     duration_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Exchange:
     """An HTTP request. `headers` and `body` may hold secrets.
 
@@ -118,7 +120,7 @@ class Exchange:
     max_bytes: int = 64 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@sealed
 class Response:
     """What a server answered; header names are in lower case, `elapsed_s` is in seconds."""
 

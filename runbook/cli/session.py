@@ -116,14 +116,12 @@ def _compiled(session: Session) -> Plan:
 
 def machine_facts() -> dict[str, Any]:
     """Say for the report where the run took place."""
-    import platform
-
     from runbook.host.facts import Facts
 
     facts = Facts()
     return {
         "name": facts["hostname"],
-        "os": f"{platform.system()} {platform.release()}",
+        "os": facts["os"],
         "python": sys.version.split()[0],
         "user": facts["user"],
     }

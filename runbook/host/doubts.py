@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 PORTS = {"http": 80, "https": 443}
 
@@ -64,6 +63,8 @@ class Doubts:
 def origin_of(url: str) -> str:
     """Give `scheme://host:port` of an URL, in lower case and with the port written out."""
     try:
+        from urllib.parse import urlsplit
+
         parts = urlsplit(url)
         scheme = parts.scheme.lower()
         return f"{scheme}://{(parts.hostname or '').lower()}:{parts.port or PORTS.get(scheme, 0)}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from runbook.errors import Invalid, Where
 from runbook.inputs import Input
 from runbook.source import Document, KeyPath
-from runbook.value import frozen, record
+from runbook.value import frozen, named, record
 
 Flag = bool | str | None
 LoopKind = Literal["list", "items", "dict"]
@@ -25,7 +25,7 @@ class LoopControl:
     extended: Flag = None
 
 
-@dataclass(slots=True, kw_only=True)
+@named
 class Written:
     """Something with keywords that stands at a path of a document.
 
@@ -72,7 +72,7 @@ class Written:
         return document.problem(message, path, key=key, hint=hint, offset=offset)
 
 
-@dataclass(slots=True, kw_only=True)
+@named
 class Step(Written):
     """One call of a task. `task` is the key as written, `params` its value as written, None where it has none.
 
@@ -107,7 +107,7 @@ class Step(Written):
         return next((key for key in ("loop", "with_list", "with_items", "with_dict") if key in written), "loop")
 
 
-@dataclass(slots=True, kw_only=True)
+@named
 class Block(Written):
     """Steps that share keywords, and what to do when one fails."""
 
@@ -119,7 +119,7 @@ class Block(Written):
     run_once: Flag = None
 
 
-@dataclass(slots=True, kw_only=True)
+@named
 class Include(Written):
     """Another file of steps. `import` takes it in before the run, and its keywords go to every step in it.
 
@@ -147,7 +147,7 @@ class Include(Written):
 Item = Step | Block | Include
 
 
-@dataclass(slots=True, kw_only=True)
+@named
 class Play(Written):
     """Steps for hosts. What an `import_playbook` says of `vars`, `when` and `tags` is already in them.
 
