@@ -120,9 +120,11 @@ class Case(_Strict):
             raise ValueError("a case with changes says in `after` what is there afterwards")
         return self
 
-    @property
-    def in_memory_only(self) -> bool:
-        return self.played == "memory" or bool(self.file_systems or self.answers)
+    def plays_on(self, *, real: bool) -> bool:
+        """Say whether it is for real files; answers and file systems are there in memory only."""
+        if real:
+            return self.played != "memory" and not self.file_systems and not self.answers
+        return self.played != "files"
 
     def __str__(self) -> str:
         """Give its name: the task, and the file or the name given."""
@@ -135,6 +137,11 @@ def cases(folder: Path | str) -> list[Case]:
     Raises `Invalid` with the place of what is wrong.
     """
     return [case for path in sorted(Path(folder).rglob("*.yaml")) for case in read_cases(path)]
+
+
+def plays(folder: Path | str) -> list[tuple[Case, bool]]:
+    """Give every case below a folder with each kind of machine it is for: False in memory, True on real files."""
+    return [(case, real) for case in cases(folder) for real in (False, True) if case.plays_on(real=real)]
 
 
 def read_cases(path: Path) -> Iterator[Case]:
