@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any, Literal
 
 from runbook.errors import Where
@@ -38,7 +38,8 @@ class Failure:
 class Result:
     """What became of one step on one host, or of one item of its loop.
 
-    `changes` are `Change.to_json()` values with `applied` (bool) beside them; `data` is what `register` gets.
+    `changes` are `Change.to_json()` values with `applied` (bool) beside them; `data` is what `register` gets. `entry`
+    keeps its JSON, which the journal, the report and the screens share, once the first of them has made it.
     """
 
     step: StepId
@@ -56,6 +57,7 @@ class Result:
     item: str | None = None
     items: list[Result] | None = None
     notified: tuple[str, ...] = ()
+    entry: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 @frozen
@@ -175,8 +177,3 @@ class RunFinished(Event):
     exit_code: int
     finished_at: str
     duration_s: float
-
-
-def with_status(result: Result, **changed: Any) -> Result:
-    """Give a copy of a result with some fields changed."""
-    return replace(result, **changed)

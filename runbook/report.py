@@ -69,9 +69,9 @@ class Report:
                 self._items.setdefault((result.step.index, result.step.host), []).append(result)
             case ev.StepFinished(result):
                 items = self._items.pop((result.step.index, result.step.host), None)
-                self.add(
-                    result_json(result if items is None or result.items is not None else replace(result, items=items))
-                )
+                if items is not None and result.items is None:
+                    result = replace(result, items=items, entry=None)
+                self.add(result_json(result))
             case ev.Rescued(step):
                 self._rescue(step)
             case ev.RunFinished():

@@ -225,6 +225,7 @@ def _result(by: Redactor, result: ev.Result) -> ev.Result:
     error = result.error
     return replace(
         result,
+        entry=None,
         step=_step(by, result.step),
         changes=[_change(by, change) for change in result.changes],
         data=None if result.data is None else _values(by, result.data),

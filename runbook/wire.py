@@ -72,8 +72,13 @@ def rfc3339(moment: datetime) -> str:
 
 
 def result_json(result: ev.Result) -> Json:
-    """Give an entry of the report's `steps`; `item`, `items`, `forced`, `notified` only where they say something."""
-    entry = step_json(result.step)
+    """Give an entry of the report's `steps`; `item`, `items`, `forced`, `notified` only where they say something.
+
+    It is made once for a result, and shared.
+    """
+    if result.entry is not None:
+        return result.entry
+    entry = result.entry = step_json(result.step)
     entry["status"] = result.status
     entry["started_at"] = result.started_at
     entry["duration_s"] = round(result.duration_s, 6)
