@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from runbook import __version__
 from runbook.cli.session import Session, machine_facts
-from runbook.cli.stray import heard
+from runbook.cli.stray import Forgiving, heard
 from runbook.engine.clock import stamp
 from runbook.engine.run import Ears, Run
 from runbook.engine.state import Machine
-from runbook.errors import PendingChanges, TaskFailed
+from runbook.errors import PendingChanges, RunbookError, TaskFailed
 from runbook.events import Event, Note, RunStarted
 from runbook.folder import Recorder
 from runbook.host import LocalHost, Overlay, guard
@@ -36,8 +36,14 @@ def run(session: Session, plan: Plan) -> int:
 
     def emit(event: Event) -> None:
         masked = redactor.event(event)
-        for observer in observers:
-            observer(masked)
+        fault: RunbookError | None = None
+        for observer in observers:  # each is told, also when another fails: the report says what became of the run
+            try:
+                observer(masked)
+            except RunbookError as error:
+                fault = fault or error
+        if fault:
+            raise fault
 
     with ExitStack() as stack:
         crashed = [told for run_id in session.store.crashed_runs() if (told := session.store.recover(run_id))]
@@ -54,14 +60,10 @@ def run(session: Session, plan: Plan) -> int:
         stack.callback(real.close)
         host: Host = Overlay(real, imagined=True) if options.mode == "check" else real
         guard.install()
-        emit(started(session, plan, redactor))
-        for text in crashed:
-            emit(Note(text))
-        for where, text in plan.notes:
-            emit(Note(text, where))
+        notes = [*(Note(text) for text in crashed), *(Note(text, where) for where, text in plan.notes)]
         engine = Run(
             plan,
-            Machine(host, real),
+            Machine(host, real, real.stop),
             emit,
             run_id=session.run_id,
             mode=options.mode,
@@ -72,7 +74,7 @@ def run(session: Session, plan: Plan) -> int:
             keep_secret=lambda secret: redactor.add(secret.reveal()),
         )
         with heard(ears, redactor.mask):
-            code = engine.execute()
+            code = engine.execute([started(session, plan, redactor), *notes])
         changed = recorder.report.to_json()["summary"]["changed"]
     session.store.tidy()
     return PendingChanges.exit_code if options.fail_on_change and not code and changed else code
@@ -133,10 +135,8 @@ def _screens(session: Session, report: Path, stack: ExitStack) -> list[Callable[
         diff=options.diff,
         report=str(report),
     )
-    close = getattr(screen, "close", None)
-    if close:
-        stack.callback(close)
-    return [screen]
+    stack.callback(screen.close)
+    return [Forgiving(screen)]
 
 
 def _prompt(text: str, seconds: float) -> None:

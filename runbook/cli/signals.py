@@ -15,7 +15,8 @@ from runbook.errors import Stopped
 def stoppable() -> Iterator[None]:
     """Turn the first such signal into `Stopped`, in the main thread; later ones find the run already ending.
 
-    A signal that was ignored when we were started (`nohup`) stays ignored.
+    A signal that was ignored when we were started (`nohup`) stays ignored, and after one came all are: nothing shall
+    disturb the end.
     """
     numbers = [n for name in ("SIGINT", "SIGTERM", "SIGHUP") if (n := getattr(signal, name, None)) is not None]
     before = {number: signal.getsignal(number) for number in numbers}
@@ -33,4 +34,5 @@ def stoppable() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            if signal.getsignal(number) is stop:
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -1,14 +1,16 @@
-"""What plugins print, and what their threads and finalizers complain of: the output of the step that is at work."""
+"""The streams of this process while a run goes on: what plugins print is their step's output; nobody need listen."""
 
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Literal
 
 from runbook.engine.run import Ears
+from runbook.events import Event
 
 
 class Stray(io.TextIOBase):
@@ -42,6 +44,27 @@ class Stray(io.TextIOBase):
             self._ears.output(self._name, line)
         elif self._stderr is not None:
             say(self._mask(line), self._stderr)
+
+
+class Forgiving:
+    """An observer that shows a run as long as there is somebody to see it: a closed pipe or terminal ends no run."""
+
+    def __init__(self, screen: Callable[[Event], None]) -> None:
+        self._screen: Callable[[Event], None] | None = screen
+
+    def __call__(self, event: Event) -> None:
+        try:
+            if self._screen:
+                self._screen(event)
+        except (OSError, ValueError):  # a closed stream is a ValueError
+            self._screen = None
+            silence()
+
+
+def silence() -> None:
+    """Give stdout to nobody, so that nothing more can fail of it, not even the last flush."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
 
 
 @contextmanager

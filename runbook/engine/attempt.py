@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from runbook.engine import registers
 from runbook.engine.border import border
@@ -11,7 +11,7 @@ from runbook.engine.clock import seconds, within
 from runbook.engine.params import prepare, secrets_in
 from runbook.engine.rounds import Record, perform
 from runbook.engine.state import HostState
-from runbook.errors import StepError, TaskFailed, Unsure
+from runbook.errors import StepError, TaskFailed, TimedOut, Unsure
 from runbook.events import Applied, Failure, Notified, Output, Planned, Progress, Result, Settled, StepId
 from runbook.host import Host
 from runbook.host.guard import drive
@@ -85,6 +85,8 @@ class Attempt:
         else:
             known = registers.registered(data, changed=changed, failed=self._doubtful(record), changes=record.changes)
             self.register = registers.labelled(known, f"depends on {self.run.label(self.node, self.step.name)}")
+        if self._retried:
+            self.register["attempts"] = self.count
         return self._judged(view, record, said, failure)
 
     @property
@@ -145,10 +147,11 @@ class Attempt:
         deadline = None if limit is None else time.monotonic() + limit
         host.begin(self.run.label(node, self.step.name), deadline=deadline, env=environment)
         listener = _Ear(self, hidden=render_value(effect.no_log, view) is True)
-        with border(node.spec, host), self.run.listening(listener):
+        stop = self.state.machine.stop
+        with border(node.spec, host), self.run.listening(listener), listener:
             if node.spec.kind == "directive":
-                return within(limit, lambda: self._directive(want, view, host))
-            within(limit, lambda: perform(node.spec, want, host, record, listener))
+                return within(limit, lambda: self._directive(want, view, host), stop)
+            within(limit, lambda: perform(node.spec, want, host, record, listener), stop)
             return None
 
     def _directive(self, want: Any, view: Variables, host: Host) -> Said:
@@ -168,26 +171,42 @@ class Attempt:
 
 
 class _Ear:
-    """Tells the observers what a step's changes do, as events of that step."""
+    """Tells the observers what a step's changes do, as events of that step, while it is entered.
+
+    A plugin that was left behind finds it over: it changes nothing more.
+    """
 
     def __init__(self, attempt: Attempt, *, hidden: bool) -> None:
         self._attempt, self._hidden = attempt, hidden
+        self._over = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over = True
 
     def planned(self, changes: list[dict[str, Any]], attempt: int) -> None:
+        if self._over:
+            raise TimedOut("the step is over")
         self._attempt.run.emit(Planned(self._attempt.step, changes, self._attempt.item, attempt))
 
     def applied(self, position: int) -> None:
+        if self._over:
+            raise TimedOut("the step is over")
         self._attempt.run.emit(Applied(self._attempt.step, position))
 
     def settled(self, *, ok: bool) -> None:
-        self._attempt.run.emit(Settled(self._attempt.step, ok))
+        if not self._over:
+            self._attempt.run.emit(Settled(self._attempt.step, ok))
 
     def output(self, stream: Any, line: str) -> None:
-        if not self._hidden:
+        if not (self._hidden or self._over):
             self._attempt.run.emit(Output(self._attempt.step, stream, line))
 
     def progress(self, text: str, done: float, total: float, unit: str = "B") -> None:
-        self._attempt.run.emit(Progress(self._attempt.step, text, done, total, unit))
+        if not self._over:
+            self._attempt.run.emit(Progress(self._attempt.step, text, done, total, unit))
 
 
 def _refuse(change: Any) -> None:

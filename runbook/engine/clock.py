@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from runbook.errors import TaskFailed, TimedOut
+from runbook.errors import Stopped, TaskFailed, TimedOut
 from runbook.units import Duration
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ def seconds(value: Any, keyword: str) -> float:
     raise TaskFailed(f"{keyword} must be a number of seconds or a text like 30s, not {value!r}")
 
 
-def within(limit: float | None, call: Callable[[], T]) -> T:
-    """Run a call that has a time limit in seconds.
+def within(limit: float | None, call: Callable[[], T], stop: Callable[[], None]) -> T:
+    """Run a call that has a time limit in seconds; when a signal ends the run, `stop` ends what the call waits for.
 
     Every Host call checks the deadline by itself; only a plugin that never comes back to its Host needs more: it is
     left behind on a thread that does not keep the process alive, and `Abandoned` says so.
@@ -54,8 +54,13 @@ def within(limit: float | None, call: Callable[[], T]) -> T:
     thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="runbook-step")
     thread.start()
     end = time.monotonic() + limit + GRACE
-    while thread.is_alive() and time.monotonic() < end:
-        thread.join(0.2)  # in slices, so that a signal is answered
+    try:
+        while thread.is_alive() and time.monotonic() < end:
+            thread.join(0.2)  # in slices, so that a signal is answered
+    except Stopped:
+        stop()
+        thread.join(GRACE)
+        raise
     if not box:
         raise Abandoned(f"timed out after {limit:g} s, and the task does not return; it was left behind")
     good, value = box[0]

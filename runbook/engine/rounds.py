@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Any, Protocol
 
 from runbook.changes import Change
-from runbook.errors import Moved, NotConverged, TaskFailed, Unsure
+from runbook.errors import Moved, NotConverged, Stopped, TaskFailed, Unsure
 from runbook.host import Host, Overlay
 from runbook.host.guard import drive
 from runbook.task import TaskSpec
@@ -117,7 +117,7 @@ def apply(
     entries = [{**text, "applied": False} for text in texts]
     record.changes[:] = [entry for entry in record.changes if entry["applied"]] + entries
     watcher.planned(texts, this.number)
-    ok = False
+    ok, position = False, 0
     try:
         for position, change in enumerate(changes):
             change.apply(host)
@@ -128,6 +128,9 @@ def apply(
     except Moved:
         if this.last:
             raise
+    except Stopped:
+        entries[position]["applied"] = None  # nobody saw how far it came
+        raise
     finally:
         host.settle(changes)
         watcher.settled(ok=ok)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from runbook.engine.clock import stamp
 from runbook.engine.facts import said_of_run
+from runbook.engine.flags import flag
 from runbook.engine.state import Frame, HostState, Machine
 from runbook.engine.step import StepRun
 from runbook.engine.walk import Walk
-from runbook.errors import Stopped
+from runbook.errors import Bug, RunbookError, Stopped
 from runbook.events import Event, Mode, PlayStarted, RunFinished, RunStatus
 from runbook.host import Host, Listener
 from runbook.plan.magic import Place, magic
@@ -64,19 +65,31 @@ class Run:
         self._magic: dict[str, dict[str, Any]] = {}
         self._layers: dict[str, tuple[Mapping[str, Any], ...]] = {}
 
-    def execute(self) -> int:
-        """Run every play and give the exit code; a signal ends the run in good order."""
+    def execute(self, opening: Sequence[Event] = ()) -> int:
+        """Tell the opening, run every play, and give the exit code; a signal ends the run in good order."""
         began = time.monotonic()
-        status: RunStatus = "ok"
         try:
+            for event in opening:
+                self.emit(event)
             for play in self.plan.plays:
                 if not self._play(play):
                     break
             status, code = self._verdict()
         except Stopped as stopped:
             status, code = "interrupted", stopped.exit_code
-        self.emit(RunFinished(status, code, stamp(), round(time.monotonic() - began, 6)))
+        except Exception as error:
+            with suppress(RunbookError):  # what is raised already says what is wrong
+                self._end("failed", getattr(error, "exit_code", Bug.exit_code), began)
+            raise
+        self._end(status, code, began)
         return code
+
+    def _end(self, status: RunStatus, code: int, began: float) -> None:
+        end = RunFinished(status, code, stamp(), round(time.monotonic() - began, 6))
+        try:
+            self.emit(end)
+        except Stopped:  # everything is done, and the record must say so
+            self.emit(end)
 
     def _verdict(self) -> tuple[RunStatus, int]:
         if any(state.failed for state in self.states.values()):
@@ -99,8 +112,6 @@ class Run:
             if walk.ended:
                 break
             if states and not any(state.active or state.over for state in states):
-                return False
-            if walk.too_many:
                 return False
         return True
 
@@ -133,7 +144,7 @@ class Run:
 
     def host_of(self, state: HostState, node: StepNode, view: Variables) -> Host:
         """Give the host that a step acts on: the run's, the real one, or one to rehearse on, as `check_mode` says."""
-        wish = render_value(node.effect.check_mode, view)
+        wish = flag("check_mode", node.effect.check_mode, view)
         if wish is True and not state.machine.host.imagined:
             from runbook.host import Overlay
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -13,10 +13,14 @@ from runbook.value import frozen, record
 
 @record
 class Machine:
-    """A machine as the run sees it: `host` is where steps act, in check mode an overlay of `real`."""
+    """A machine as the run sees it: `host` is where steps act, in check mode an overlay of `real`.
+
+    `stop` ends the processes that run on it, from another thread.
+    """
 
     host: Host
     real: Host
+    stop: Callable[[], None] = field(default=lambda: None)
 
 
 @record
