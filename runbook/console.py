@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TextIO
 
 from runbook import events as ev
@@ -108,7 +109,7 @@ class PlainConsole:
 
     def _finish(self, result: ev.Result) -> ev.Result:
         items = self._items.pop((result.step.index, result.step.host), None)
-        whole = result if result.items is not None or items is None else ev.with_status(result, items=items)
+        whole = result if result.items is not None or items is None else replace(result, items=items, entry=None)
         self.counts.add(whole)
         return whole
 
