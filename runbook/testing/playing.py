@@ -6,22 +6,16 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbook import __version__
-from runbook.engine.clock import stamp
-from runbook.engine.run import Ears, Run
-from runbook.engine.state import Machine
 from runbook.errors import TaskFailed
 from runbook.events import Mode, RunStarted
 from runbook.host import Host, LocalHost, Overlay, guard
-from runbook.hosts import load_inventory
-from runbook.plan.compile import Request, compile_plan
-from runbook.plan.model import Plan
-from runbook.plan.tags import Tags
-from runbook.playbook import find_playbook, load_playbook
-from runbook.registry import Registry
 from runbook.report import Report
+
+if TYPE_CHECKING:  # cases need neither the compiler nor the walk through a play
+    from runbook.plan.model import Plan
 
 
 def plan_of(playbook: Path | str, inputs: Mapping[str, str] | None = None, *, tags: tuple[str, ...] = ()) -> Plan:
@@ -29,6 +23,12 @@ def plan_of(playbook: Path | str, inputs: Mapping[str, str] | None = None, *, ta
 
     Raises `Invalid`, with the place, for whatever is wrong with it.
     """
+    from runbook.hosts import load_inventory
+    from runbook.plan.compile import Request, compile_plan
+    from runbook.plan.tags import Tags
+    from runbook.playbook import find_playbook, load_playbook
+    from runbook.registry import Registry
+
     path = find_playbook(str(playbook))
     registry = Registry([path.parent / "tasks"])
     book = load_playbook(path, is_task=registry.is_task)
@@ -40,6 +40,10 @@ def plan_of(playbook: Path | str, inputs: Mapping[str, str] | None = None, *, ta
 
 def play(plan: Plan, *, mode: Mode = "run", now: datetime | None = None, host: Host | None = None) -> dict[str, Any]:
     """Run a plan, or check it, and give the report; on this machine, or on `host`, a `MemoryHost` for example."""
+    from runbook.engine.clock import stamp
+    from runbook.engine.run import Ears, Run
+    from runbook.engine.state import Machine
+
     now = now or datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%SZ}-test00"
     ears = Ears()
