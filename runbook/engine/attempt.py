@@ -11,7 +11,7 @@ from runbook.engine.clock import seconds, within
 from runbook.engine.params import prepare, secrets_in
 from runbook.engine.rounds import Record, perform
 from runbook.engine.state import HostState
-from runbook.errors import StepError, TaskFailed, TimedOut, Unsure
+from runbook.errors import StepError, Stopped, TaskFailed, TimedOut, Unsure
 from runbook.events import Applied, Failure, Notified, Output, Planned, Progress, Result, Settled, StepId
 from runbook.host import Host
 from runbook.host.guard import drive
@@ -147,11 +147,10 @@ class Attempt:
         deadline = None if limit is None else time.monotonic() + limit
         host.begin(self.run.label(node, self.step.name), deadline=deadline, env=environment)
         listener = _Ear(self, hidden=render_value(effect.no_log, view) is True)
-        stop = self.state.machine.stop
         with border(node.spec, host), self.run.listening(listener), listener:
             if node.spec.kind == "directive":
-                return within(limit, lambda: self._directive(want, view, host), stop)
-            within(limit, lambda: perform(node.spec, want, host, record, listener), stop)
+                return within(limit, lambda: self._directive(want, view, host), listener.stop)
+            within(limit, lambda: perform(node.spec, want, host, record, listener), listener.stop)
             return None
 
     def _directive(self, want: Any, view: Variables, host: Host) -> Said:
@@ -173,27 +172,32 @@ class Attempt:
 class _Ear:
     """Tells the observers what a step's changes do, as events of that step, while it is entered.
 
-    A plugin that was left behind finds it over: it changes nothing more.
+    A plugin that was left behind, or works on a thread when a signal comes, finds it over and changes nothing more.
     """
 
     def __init__(self, attempt: Attempt, *, hidden: bool) -> None:
         self._attempt, self._hidden = attempt, hidden
-        self._over = False
+        self._over: BaseException | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over = True
+        self._over = self._over or TimedOut("the step is over")
+
+    def stop(self) -> None:
+        """End what the step waits for, from another thread."""
+        self._over = Stopped(0)
+        self._attempt.state.machine.stop()
 
     def planned(self, changes: list[dict[str, Any]], attempt: int) -> None:
         if self._over:
-            raise TimedOut("the step is over")
+            raise self._over
         self._attempt.run.emit(Planned(self._attempt.step, changes, self._attempt.item, attempt))
 
     def applied(self, position: int) -> None:
         if self._over:
-            raise TimedOut("the step is over")
+            raise self._over
         self._attempt.run.emit(Applied(self._attempt.step, position))
 
     def settled(self, *, ok: bool) -> None:
