@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runbook.events import Planned, Settled
 from runbook.journal import read
-from tests.faults.sweep import Sandbox, tree
+from tests.faults.sandbox import Sandbox, tree
 
 # Without these two ext4 repairs, or soon writes by itself, what a program forgot to flush.
 OPTIONS = "loop,noauto_da_alloc,commit=600"

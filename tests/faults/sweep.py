@@ -1,20 +1,22 @@
-"""Interrupts a real run at chosen system calls, by strace, and says what must hold afterwards."""
+"""Disturbs runs at chosen system calls, and says what must hold at that moment and after the next run."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+
+import pytest
+
+from runbook.events import RunFinished
+from tests.faults.sandbox import Point, Sandbox, difference, leftovers, tree
 
 CALLS = (
     *(
@@ -34,20 +36,7 @@ CALLS = (
     *("copy_file_range", "utimensat", "fchmod", "fchmodat", "chmod", "fchown"),
 )
 ERRORS = ("ENOSPC", "EIO", "EACCES")
-# The venv's own interpreter, cut off from the environment; `-B` as the `.pyc` files are not what is tested.
-RUNBOOK = [sys.executable, "-I", "-B", "-m", "runbook"]
 KILLED = -9
-
-
-@dataclass(frozen=True, order=True)
-class Point:
-    """The nth call, from 1, of this name since the interpreter started, in the main thread."""
-
-    call: str
-    nth: int
-
-    def __str__(self) -> str:
-        return f"{self.call}#{self.nth}"
 
 
 @dataclass(frozen=True)
@@ -58,49 +47,6 @@ class Scenario:
     steps: str
     prepare: Callable[[Path], None]
     intact: Callable[[Path], Iterable[str]]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a run ended, and what it said on both outputs."""
-
-    rc: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Sandbox:
-    """A folder with a scenario's files, its playbook, and its state, which may be kept `apart`."""
-
-    root: Path
-    apart: Path | None = None
-
-    @property
-    def work(self) -> Path:
-        return self.root / "work"
-
-    @property
-    def state(self) -> Path:
-        return self.apart or self.root / "state"
-
-    def run(self, *strace: str) -> Ran:
-        """Run the play, under strace if there are options for it; its outputs go to a file, as under cron."""
-        watched = ["strace", "-f", "--seccomp-bpf", "-qq", *strace] if strace else []
-        command = [*watched, *RUNBOOK, "play", "play.yml", "-e", f"exp_dir={self.work}", "--state-dir", str(self.state)]
-        said = self.root / "said.txt"
-        with said.open("wb") as out:
-            files = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
-            done = subprocess.run(command, cwd=self.root, check=False, timeout=120, **files)
-        return Ran(done.returncode, said.read_text(errors="replace"))
-
-    def interrupted(self, point: Point, what: str, *, onwards: bool = False) -> Ran:
-        """Run it with something injected at a point, or from it on: `signal=SIGKILL`, `error=EIO`, `retval=0`."""
-        when = f"{point.nth}+" if onwards else str(point.nth)
-        return self.run("-o", "/dev/null", f"-etrace={point.call}", f"-einject={point.call}:{what}:when={when}")
-
-    def reports(self) -> list[dict]:
-        """Give every report of the state folder; one that is no JSON raises."""
-        return [json.loads(path.read_text()) for path in sorted(self.state.glob("runs/*/report.json"))]
 
 
 class Bench:
@@ -116,7 +62,7 @@ class Bench:
         self.before = tree(self.model / "work")
         trial = self.sandbox()
         trace = trial.root / "trace"
-        ran = trial.run("-y", "-s0", "-o", str(trace), f"-etrace={','.join(CALLS)}")
+        ran = trial.run("--seccomp-bpf", "-y", "-s0", "-o", str(trace), f"-etrace={','.join(CALLS)}")
         assert ran.rc == 0, ran.text
         self.end = tree(trial.work)
         assert self.end != self.before
@@ -135,8 +81,7 @@ class Bench:
         if ran.rc not in {KILLED, 137}:
             yield f"was not killed: {ran.rc} {ran.text}"
         yield from self.wrong_now(box)
-        left = [report["run_id"] for report in box.reports() if report["status"] == "running"]
-        yield from self.wrong_after_rerun(box, crashed=left)
+        yield from self.wrong_after_rerun(box)
         shutil.rmtree(box.root)
 
     def failing_at(self, point: Point, error: str) -> Iterator[str]:
@@ -170,20 +115,25 @@ class Bench:
             for line in whole:
                 json.loads(line)
 
-    def wrong_after_rerun(self, box: Sandbox, crashed: Iterable[str] = ()) -> Iterator[str]:
+    def wrong_after_rerun(self, box: Sandbox) -> Iterator[str]:
         """Run it again, undisturbed: it must end as if nothing had been, and tell of the runs that crashed."""
+        killed = {report["run_id"] for report in box.reports() if report["status"] == "running"}
+        ended = {run_id for run_id in killed if any(isinstance(event, RunFinished) for event in box.journal(run_id))}
+        for folder in box.unbegun():
+            os.utime(folder, (0, 0))  # a folder that is just being made is let alone for a minute
         again = box.run()
         if again.rc:
             yield f"the next run ended with {again.rc}: {again.text}"
         if tree(box.work) != self.end:
             yield f"the next run did not reach the end state: {difference(tree(box.work), self.end)}"
         yield from leftovers(box.root)
+        yield from (f"{folder} was left behind" for folder in box.unbegun())
         by_id = {report["run_id"]: report["status"] for report in box.reports()}
-        for run_id in crashed:
-            if "crashed" not in again.text:
-                yield f"the next run did not say that {run_id} crashed: {again.text}"
-            if by_id[run_id] != "crashed":
+        for run_id in killed:
+            if by_id[run_id] != ("ok" if run_id in ended else "crashed"):
                 yield f"the report of {run_id} still says {by_id[run_id]}"
+        if killed - ended and "crashed" not in again.text:
+            yield f"the next run did not say that {killed - ended} crashed: {again.text}"
 
 
 def points_of(trace: str, root: Path) -> tuple[list[Point], Counter[str]]:
@@ -194,7 +144,8 @@ def points_of(trace: str, root: Path) -> tuple[list[Point], Counter[str]]:
         if match is None:
             continue
         main = main or match[1]
-        mine = str(root) in line and f"{root}/trace" not in line and f"{root}/said.txt" not in line
+        about = re.sub(r"AT_FDCWD<.*?>|<[^<>]*said.txt>", "", line)  # the working folder, and what it prints
+        mine = str(root) in about
         if match[1] == main:
             made[match[2]] += 1
             if mine:
@@ -211,44 +162,15 @@ def spread(points: list[Point], limit: int) -> list[Point]:
     return [points[number * len(points) // limit] for number in range(limit)]
 
 
-def each(points: Iterable[tuple], check: Callable[..., Iterable[str]]) -> list[str]:
-    """Check all points, as many at once as there are processors, and give what is wrong, each with its point."""
+def sweep(points: Iterable[tuple], check: Callable[..., Iterable[str]]) -> None:
+    """Check all points, as many at once as there are processors, and fail with all that is wrong, point by point."""
     points = list(points)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda point: list(check(*point)), points)
-        return [
-            f"{' '.join(map(str, point))}: {wrong}"
-            for point, wrongs in zip(points, found, strict=True)
-            for wrong in wrongs
-        ]
-
-
-def tree(folder: Path) -> dict[str, tuple]:
-    """Give mode, content and, for what is older than an hour, the time of everything below a folder.
-
-    Archives count by what they hold: how well they are packed is free.
-    """
-    found = {}
-    newest = max((path.lstat().st_mtime for path in [folder, *folder.rglob("*")]), default=0.0)
-    for path in sorted(folder.rglob("*")):
-        about = path.lstat()
-        content: object = None
-        if path.is_symlink():
-            content = os.readlink(path)
-        elif path.is_file():
-            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        old = path.is_file() and not path.is_symlink() and about.st_mtime < newest - 3600
-        found[str(path.relative_to(folder))] = (oct(about.st_mode), content, about.st_mtime_ns if old else None)
-    return found
-
-
-def difference(found: dict[str, tuple], wanted: dict[str, tuple]) -> str:
-    paths = sorted(path for path in found.keys() | wanted.keys() if found.get(path) != wanted.get(path))
-    return ", ".join(f"{path} is {str(found.get(path))[:90]} for {str(wanted.get(path))[:90]}" for path in paths)
-
-
-def leftovers(folder: Path) -> list[str]:
-    return [f"{path} was left behind" for path in sorted(folder.rglob("*")) if path.suffix in {".runbook-tmp", ".tmp"}]
+        wrong = [(point, each) for point, several in zip(points, found, strict=True) for each in several]
+    if wrong:
+        lines = [f"{' '.join(map(str, point))}: {each}" for point, each in wrong]
+        pytest.fail("\n".join([f"{len(points)} points, {len(lines)} faults:", *lines]), pytrace=False)
 
 
 def error_text(error: str) -> str:

@@ -155,6 +155,15 @@ def test_prepare_only(tmp_path):
     assert (root / "export/latest.onnx").is_symlink()
 
 
+def test_it_shows_what_it_promises(tmp_path):
+    command = [sys.executable, "-m", "runbook.demo", "--folder", tmp_path / "demo"]
+    shown = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    reports = [Path(line) for line in shown.stdout.splitlines() if line.endswith(".json") and os.path.isfile(line)]
+    assert [json.loads(path.read_text())["mode"] for path in reports] == ["dry-run", "check", "run", "run"]
+    assert "All as promised" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("trees", "left", "message"),
     [
