@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runbook.errors import Invalid
 from runbook.suggest import suggest
@@ -62,13 +62,11 @@ class Registry:
             yield from _read(file, "")
 
     def _find(self, name: str) -> TaskSpec:
-        from runbook.task import declared
-
         domain, _, short = name.rpartition(".")
         for module in self._load(domain, short):
             for value in vars(module).values():
                 if getattr(value, "__module__", None) == module.__name__:
-                    spec = declared(value, domain)
+                    spec = _declared(value, domain, module)
                     if spec and spec.name == name:
                         return spec
         hint = suggest(name, self.names()) or "`runbook tasks` lists the tasks"
@@ -86,6 +84,15 @@ class Registry:
                 modules += _installed(domain)
             self._modules[key] = modules
         return self._modules[key]
+
+
+def _declared(value: Any, domain: str, module: ModuleType) -> TaskSpec | None:
+    from runbook.task import declared
+
+    try:
+        return declared(value, domain)
+    except (TypeError, NameError) as error:  # its signature, or an annotation that cannot be resolved
+        raise Invalid(f"{module.__file__}: {error}") from error
 
 
 def plain(name: str) -> str:

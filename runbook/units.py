@@ -14,14 +14,15 @@ BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**1
 BYTES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
-class _Written:
+class Written:
     """A value that is written as text in YAML and parsed by `parse`, which raises ValueError."""
 
     example: ClassVar[str]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        raise NotImplementedError  # each unit says how it is written
+        """Read a text; ValueError says what to write instead."""
+        raise TypeError(f"{cls.__name__} does not say how {text!r} is read")
 
     @classmethod
     def accept(cls, value: Any) -> Self:
@@ -44,7 +45,7 @@ class _Written:
         return {"type": "string", "format": cls.__name__.lower(), "examples": [cls.example]}
 
 
-class Duration(_Written, float):
+class Duration(Written, float):
     """A span of time in seconds, written `30s`, `1h30m`, `500ms`."""
 
     example = "30s"
@@ -60,9 +61,9 @@ class Duration(_Written, float):
         return cls(sum(float(number) * SECONDS[unit] for number, unit in cls._part.findall(text)))
 
     def __str__(self) -> str:
-        """Write it back, with the largest units first: `1h30m`."""
+        """Write it back, with the largest units first, `1h30m`, days at most."""
         rest, parts = round(float(self) * 1000), []
-        for unit in ("w", "d", "h", "m", "s", "ms"):
+        for unit in ("d", "h", "m", "s", "ms"):
             count, rest = divmod(rest, round(SECONDS[unit] * 1000))
             if count:
                 parts.append(f"{count}{unit}")
@@ -77,7 +78,7 @@ class Age(Duration):
     example = "7d"
 
 
-class Size(_Written, int):
+class Size(Written, int):
     """A number of bytes, written `100MB` (10^6) or `100MiB` (2^20)."""
 
     example = "100MB"
@@ -98,7 +99,7 @@ class Size(_Written, int):
     __repr__ = __str__
 
 
-class Percent(_Written, float):
+class Percent(Written, float):
     """A share in percent, 0 to 100, written `20%`."""
 
     example = "20%"
@@ -120,7 +121,7 @@ class Percent(_Written, float):
     __repr__ = __str__
 
 
-class Mode(_Written, int):
+class Mode(Written, int):
     """Permission bits, written in quotes as octal: `"0644"`."""
 
     example = '"0644"'
@@ -138,7 +139,7 @@ class Mode(_Written, int):
     __repr__ = __str__
 
 
-class Secret(_Written):
+class Secret(Written):
     """A text that shows `***` in every form; only `reveal` gives it."""
 
     __slots__ = ("_text",)

@@ -11,7 +11,7 @@ from typing import Any
 
 from runbook import events as ev
 from runbook.errors import Where
-from runbook.units import Mode, Secret
+from runbook.units import Secret, Written
 from runbook.unknown import Unknown, reason_of
 
 STEP_FIELDS = ("index", "play", "name", "task", "host", "where")
@@ -21,7 +21,10 @@ _AS_THEY_ARE = frozenset({str, bool, int})
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Give the value as JSON knows it: Unknown as its reason, a path, secret or bytes as text, a time in RFC 3339."""
+    """Give the value as JSON knows it: Unknown as its reason, a path, secret or bytes as text, a time in RFC 3339.
+
+    An age, size or mode is given as users write it.
+    """
     if value is None or type(value) in _AS_THEY_ARE:
         return value
     if isinstance(value, Unknown):
@@ -29,7 +32,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int | float):
-        return str(value) if isinstance(value, Mode) or not math.isfinite(value) else value
+        return str(value) if isinstance(value, Written) or not math.isfinite(value) else value
     if depth > DEEPEST:
         return "... too deep to be shown"
     if isinstance(value, dict):

@@ -17,7 +17,7 @@ from runbook.host.facts import Facts, mount_points, process_umask, usage
 from runbook.host.guard import lifted
 from runbook.host.process import Children, Command, named
 from runbook.host.protocol import Listener
-from runbook.host.refusals import refusal, refusing, shown
+from runbook.host.refusals import below, refusal, refusing, shown
 from runbook.host.web import Web
 from runbook.units import revealed
 
@@ -209,7 +209,7 @@ class LocalHost:
     def _at(self, path: Path) -> Path:
         """Give the absolute path, once the step has time left."""
         self.check_deadline()
-        return path if path.is_absolute() else self.cwd / path
+        return path if path.is_absolute() else below(self.cwd, path)
 
     def _run(self, command: RunCommand) -> Completed:
         self.check_deadline()

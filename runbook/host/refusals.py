@@ -97,3 +97,13 @@ def nameable(verb: str, path: Path) -> None:
     """Refuse a root, and a path that ends in `..`: neither has a name that an entry could have."""
     if path.name in {"", ".."}:
         raise refusal(verb, path, "it is a root or ends in `..`; write the path by its name")
+
+
+def below(cwd: Path, path: Path) -> Path:
+    """Give a relative path from the working folder; a `~` is nobody's folder here, and never made one."""
+    if path.parts and path.parts[0].startswith("~"):
+        raise TaskFailed(
+            f"{shown(path)}: ~ is not expanded",
+            hint="write the whole path, or `{{ lookup('env', 'HOME') }}` before it",
+        )
+    return cwd / path

@@ -16,7 +16,7 @@ from runbook.host.index import Node, Pending, Tree
 from runbook.host.permits import fault, may, may_change
 from runbook.host.protocol import Host
 from runbook.host.reading import bounded, digest, require_file, uncollected
-from runbook.host.refusals import refusing
+from runbook.host.refusals import below, refusing
 from runbook.units import Secret
 
 _NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
@@ -161,7 +161,7 @@ class View:
 
     def _at(self, path: Path) -> Path:
         self.check_deadline()
-        return path if path.is_absolute() else self.cwd / path
+        return path if path.is_absolute() else below(self.cwd, path)
 
     def _certain(self, *paths: Path | str, listing: bool = False, recursive: bool = False) -> None:
         """Raise Unsure where an earlier step will have changed what is at one of the paths."""

@@ -756,3 +756,9 @@ def test_the_real_machine_costs_no_heavy_imports():
     code = f"import sys, runbook.host.local, runbook.host.overlay; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_tilde_is_refused_not_made_a_folder(host, tmp_path):
+    with pytest.raises(TaskFailed, match="~ is not expanded"):
+        host.stat(Path("~/x"))
+    assert host.stat(tmp_path / "~") is None
