@@ -45,7 +45,7 @@ def task_pages(cases: Path) -> dict[str, str]:
 
     registry = Registry()
     specs = [registry.spec(name) for name in registry.names()]
-    pages = {f"{spec.name}.md": markdown_page(spec, _example(cases / spec.name, spec.name)) for spec in specs}
+    pages = {f"{spec.name}.md": markdown_page(spec, _example(cases, spec.name)) for spec in specs}
     rows = [f"| [{s.name}]({s.name}.md) | {s.kind} | {s.doc.partition(chr(10))[0]} |" for s in specs]
     head = [
         "# Tasks",
@@ -58,17 +58,17 @@ def task_pages(cases: Path) -> dict[str, str]:
     return pages | {"README.md": "\n".join([*head, *rows]) + "\n"}
 
 
-def _example(folder: Path, task: str) -> str | None:
+def _example(cases: Path, task: str) -> str | None:
     """Write the call of a task's first test case as a step: an example that is known to work."""
     import yaml
 
-    for file in sorted(folder.glob("*.yaml")):
-        case = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if isinstance(case, dict) and case.get("params") and "error" not in case:
-            step = [{case.get("task", task): case["params"]}]
-            text: str = yaml.safe_dump(step, sort_keys=False, allow_unicode=True)
-            return text
-    return None
+    files = sorted((cases / (task if "." in task else f"core.{task}")).glob("*.yaml"))
+    written = (case for file in files for case in yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    case = next((case for case in written if case and case.get("params") and not {"error", "unsure"} & set(case)), None)
+    if case is None:
+        return None
+    text: str = yaml.safe_dump([{task: case["params"]}], sort_keys=False, allow_unicode=True, width=110)
+    return text
 
 
 def _read(path: Path) -> str | None:
