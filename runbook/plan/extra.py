@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,18 @@ def refuse_unknown(extra: Layer, inputs: Collection[str], variables: Collection[
 
 
 def _given(word: str, inputs: Mapping[str, Input], cwd: Path) -> dict[str, Any]:
-    if word.startswith("@"):
-        return _mapping(read_document(cwd / Path(word[1:]).expanduser(), label=word[1:]).value, word)
-    if word.lstrip().startswith("{"):
-        return _mapping(parse_document(word, "-e").value, word)
+    try:
+        if word.startswith("@"):
+            return _mapping(read_document(cwd / Path(word[1:]).expanduser(), label=word[1:]).value, word)
+        if word.lstrip().startswith("{"):
+            return _mapping(parse_document(word, "-e").value, "{...}")
+    except Invalid as error:
+        if any(asked.type == "secret" for asked in inputs.values()):
+            raise Invalid(error.message, where=error.where, hint=error.hint) from None  # no excerpt: it may hold one
+        raise
     name, equals, text = word.partition("=")
     if not equals or not name.isidentifier():
-        raise Invalid(f"-e {_hidden(name, text)}: not understood", hint="write -e name=value or -e @file.yml")
+        raise Invalid(f"-e {_hidden(word)}: not understood", hint="write -e name=value or -e @file.yml")
     if name in inputs:
         return {name: text}
     try:
@@ -75,6 +81,7 @@ def _typed(name: str, value: Any, inputs: Mapping[str, Input], cwd: Path) -> Any
         raise Invalid(f"-e {name}: {error}", hint=hint) from error
 
 
-def _hidden(name: str, text: str) -> str:
-    """Show what was given without its value, which may be a secret."""
-    return f"{name}=..." if text else name
+def _hidden(word: str) -> str:
+    """Show what was given as far as it is a name; the rest may be a secret."""
+    name = re.match(r"\w*", word)
+    return f"{name[0] if name else ''}..."

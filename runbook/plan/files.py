@@ -69,22 +69,28 @@ def vars_layer(file: Path, document: Document, path: tuple[str | int, ...]) -> L
 def env_layer(file: Path, document: Document, path: tuple[str | int, ...]) -> Layer:
     """Read a `.env` file: a regular file of ours that no one else may read. Nothing in it is ever a template."""
     refuse_open_file(file, document, path)
-    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     try:
-        found = dotenv_values(file, interpolate=False)
+        with file.open(encoding="utf-8") as stream:
+            lines = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
         raise document.problem(f"the env file {label_of(file)} cannot be read: {error}", path) from error
     values: dict[str, Any] = {}
-    for name, value in found.items():
-        if value is None:
-            raise Invalid(f"{name!r} has no value in the env file", where=Where(str(file)), hint=f"write `{name}=...`")
-        if SECRET_NAME.search(name) and any(char in value for char in "\r\n"):
-            raise Invalid(
-                f"the secret {name!r} spans lines in the env file", where=Where(str(file)), hint="write it on one"
-            )
-        values[name] = Secret(value) if SECRET_NAME.search(name) else value
-    return Layer(label_of(file), values, dict.fromkeys(values, Where(str(file))))
+    places: dict[str, Where] = {}
+    for line in lines:
+        where = Where(str(file), line.original.line, 1)
+        named = line.key is None or (line.value is not None and line.key.isidentifier())
+        if line.error or not named:  # it is not shown: it may well be a secret
+            raise Invalid("this line of the env file is not understood", where=where, hint="write `NAME=value`")
+        name, value = line.key, line.value
+        if name is None or value is None:
+            continue
+        secret = SECRET_NAME.search(name)
+        if secret and any(char in value for char in "\r\n"):
+            raise Invalid(f"the secret {name!r} spans lines in the env file", where=where, hint="write it on one")
+        values[name], places[name] = Secret(value) if secret else value, where
+    return Layer(label_of(file), values, places)
 
 
 def refuse_open_file(file: Path, document: Document, path: tuple[str | int, ...]) -> None:
