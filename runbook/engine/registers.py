@@ -20,7 +20,8 @@ def registered(
 def skipped(reason: str, condition: str | None) -> dict[str, Any]:
     """Give the register of a step whose `when` was false."""
     base = {"changed": False, "failed": False, "skipped": True, "skip_reason": reason}
-    return base | ({"false_condition": condition} if condition is not None else {})
+    said: str | bool | None = {"false": False}.get(condition or "", condition)
+    return base | ({"false_condition": said} if said is not None else {})
 
 
 def failed(message: str, data: Mapping[str, Any], *, changed: bool) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def looped(results: Sequence[Any]) -> dict[str, Any]:
         "changed": _any(results, "changed"),
         "failed": _any(results, "failed"),
         "skipped": len(known) == len(results) and all(result.get("skipped") is True for result in known),
-        "msg": "all items completed",
+        "msg": "All items completed",
     }
 
 

@@ -16,9 +16,9 @@ from runbook.engine.walk import Walk
 from runbook.errors import Bug, RunbookError, Stopped
 from runbook.events import Event, Mode, PlayStarted, RunFinished, RunStatus
 from runbook.host import Host, Listener
+from runbook.plan.layers import inventory_layers
 from runbook.plan.magic import Place, magic
 from runbook.plan.model import Plan, PlannedPlay, StepNode
-from runbook.templates import render_value
 from runbook.units import Secret
 from runbook.variables import Variables
 
@@ -63,6 +63,7 @@ class Run:
         self._ears = ears
         self.states: dict[str, HostState] = {}
         self._magic: dict[str, dict[str, Any]] = {}
+        self._known: Callable[[str], dict[str, Any]] = lambda _: {}
         self._layers: dict[str, tuple[Mapping[str, Any], ...]] = {}
 
     def execute(self, opening: Sequence[Event] = ()) -> int:
@@ -122,12 +123,25 @@ class Run:
         plan = self.plan
         place = Place(play.name, play.hosts, str(plan.playbook_dir), plan.tags, plan.inventory)
         said = said_of_run(self.machine.host, run_id=self.run_id, mode=self.mode, diff=self.diff)
+
+        def known(name: str) -> dict[str, Any]:
+            return magic(place, name, batch=batch, said=said, view_of=self._view_of, active=self._is_active)
+
+        self._known = known
         for name in play.hosts:
             self._layers[name] = tuple(layer.values for layer in reversed(play.layers[name]))
-            self._magic[name] = magic(place, name, batch=batch, said=said, view_of=self._view_of)
+            self._magic[name] = known(name)
 
     def _view_of(self, name: str) -> Variables:
+        """Give the variables of any host of the inventory, for `hostvars`."""
+        if name not in self._layers:
+            layers = inventory_layers(self.plan.inventory, name)
+            self._layers[name] = tuple(layer.values for layer in reversed(layers))
+            self._magic[name] = self._known(name)
         return self.view(self._state(name), None, Frame())
+
+    def _is_active(self, name: str) -> bool:
+        return self._state(name).active
 
     def view(self, state: HostState, node: StepNode | None, frame: Frame) -> Variables:
         """Give the variables a step sees, from high to low."""

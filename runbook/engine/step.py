@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from runbook.engine import registers
 from runbook.engine.attempt import Attempt
 from runbook.engine.clock import Abandoned, seconds, stamp
+from runbook.engine.flags import check_flags, settled_flag
+from runbook.engine.loops import items_of, label_of, variables_of
 from runbook.engine.state import Frame, HostState
-from runbook.errors import StepError, TaskFailed, Unsure
+from runbook.errors import StepError, Stopped, TaskFailed, Unsure
 from runbook.events import Failure, ItemFinished, Result, Status, StepFinished, StepId, StepStarted
 from runbook.plan.model import StepNode
 from runbook.plan.names import sets
-from runbook.templates import render_value
-from runbook.unknown import Unknown, first_unknown, reason_of
+from runbook.templates import MISSING, render_value
+from runbook.unknown import Unknown
 from runbook.value import record
 from runbook.variables import Variables
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 @record
 class StepRun:
-    """A step at work. `register` is what it leaves for later steps."""
+    """A step at work. `register` is what it leaves for later steps, `before` what its name held until now."""
 
     run: Run
     node: StepNode
@@ -34,47 +36,68 @@ class StepRun:
     play: str
     id: StepId = field(init=False)
     register: Any = None
+    before: Any = MISSING
     result: Result | None = None
+    stopped: Stopped | None = None
 
     def execute(self) -> Result:
-        """Run the step and tell the observers; never raises for what a task does."""
+        """Run the step and tell the observers; never raises for what a task does, and `Stopped` when that is told."""
         began, at = time.monotonic(), stamp()
         view = self.run.view(self.state, self.node, self.frame)
+        self.before = self.state.facts.get(self.node.register or "", MISSING)
         self.id = self._identify(view)
         self.run.emit(StepStarted(self.id, at))
         try:
+            check_flags(self.node, view)
             result = self._looped(view) if self.node.loop else self._single(view, None)
         except Unsure as unsure:
             result = self._unsure(unsure)
         except StepError as error:
             result = self._failed(error)
+        except Stopped as stopped:
+            result = self._cut(stopped, [])
         result.started_at, result.duration_s = at, round(time.monotonic() - began, 6)
-        self._ignore(result, view)
-        self._keep(result)
+        if self.stopped is None:
+            self._ignore(result, view)
+            self._force(result, view)
+            self._keep(result)
         self.run.emit(StepFinished(result))
+        if self.stopped is not None:
+            raise self.stopped
         return result
 
     def _identify(self, view: Variables) -> StepId:
-        name = render_value(self.node.name, view) if self.node.name is not None else self.node.task
-        if first_unknown(name) is not None:
-            name = self.node.task
+        name = self._named(view)
         name = f"{name} ({self.frame.label})" if self.frame.label else str(name)
         return StepId(self.node.index, self.play, name, self.node.task, self.state.name, self.node.where)
 
+    def _named(self, view: Variables) -> str:
+        """Give the step's name; one that cannot be made stays as it is written."""
+        written = self.node.name
+        if written is None:
+            return self.node.task
+        try:
+            return str(render_value(written, view))
+        except (StepError, Unsure):
+            return str(getattr(written, "text", written))
+
     def _single(self, view: Variables, item: str | None) -> Result:
         """Run once, for no item or for one."""
-        for condition in self.node.effect.when:
-            false = condition.first_false(view)
-            if false is not None:
-                self.register = registers.skipped("Conditional result was False", false)
-                return Result(self.id, "skipped", reason=f"when: {false}", data=self.register, item=item)
         attempt = Attempt(self.run, self.node, self.state, self.id, item)
         try:
+            for condition in self.node.effect.when:
+                if (false := condition.first_false(view)) is not None:
+                    self.register = registers.skipped("Conditional result was False", false)
+                    return Result(self.id, "skipped", reason=f"when: {false}", data=self.register, item=item)
             result = attempt.until_done(view)
         except Unsure as unsure:
             result = self._unsure(unsure)
             self.register = Unknown(self._reason())
             result.changes, result.item = attempt.changes, item
+            return result
+        except Stopped as stopped:
+            result = self._cut(stopped, attempt.changes)
+            result.item, result.attempts = item, attempt.count
             return result
         except StepError as error:
             result = self._failed(error)
@@ -99,40 +122,27 @@ class StepRun:
         for position, value in enumerate(items):
             if position and loop.pause:
                 self.run.host_of(self.state, self.node, view).sleep(seconds(render_value(loop.pause, view), "pause"))
-            inner = view.over(_loop_variables(loop.variable, loop.index, items, position))
-            label = render_value(loop.label, inner) if loop.label is not None else value
-            result = self._single(inner, _label(label))
+            inner = view.over(variables_of(loop, items, position))
+            result = self._single(inner, label_of(loop, value, inner))
             kept.append(registers.item_of(self.register, loop.variable, value))
             if self.node.register:
                 self.state.facts[self.node.register] = kept[-1]
             results.append(result)
             self.run.emit(ItemFinished(result))
-            if self.state.over:
+            if self.state.over or self.stopped:
                 break
         self.register = registers.looped(kept)
         return _folded(self.id, results)
 
     def _items(self, view: Variables) -> list[Any] | None:
-        loop = self.node.loop
-        assert loop is not None
+        """Give the items of the loop, or None where they cannot be made and `when` does not want them."""
+        assert self.node.loop is not None
         try:
-            items = render_value(loop.items, view)
+            return items_of(self.node.loop, view)
         except TaskFailed:
             if any(condition.first_false(view) is not None for condition in self.node.effect.when):
                 return None
             raise
-        if isinstance(items, Unknown):
-            raise Unsure(reason_of(items))
-        if loop.kind == "dict" and isinstance(items, dict):
-            return [{"key": key, "value": value} for key, value in items.items()]
-        if loop.kind == "items" and isinstance(items, list):
-            return [part for item in items for part in (item if isinstance(item, list) else [item])]
-        if not isinstance(items, list | tuple):
-            raise TaskFailed(
-                f"loop needs a list, not {type(items).__name__}: {items!r}",
-                hint='write a list, or make one: `loop: "{{ name | dict2items }}"`, `loop: "{{ [name] }}"`',
-            )
-        return list(items)
 
     def _unsure(self, unsure: Unsure) -> Result:
         self.register = Unknown(self._reason())
@@ -144,42 +154,35 @@ class StepRun:
         failure = Failure(type(error).__name__, error.message, error.hint)
         return Result(self.id, "failed", error=failure, data=self.register)
 
+    def _cut(self, stopped: Stopped, changes: list[dict[str, Any]]) -> Result:
+        """Tell what a signal has cut short."""
+        self.stopped = stopped
+        done = sum(change["applied"] is True for change in changes)
+        how = f"{done} of {len(changes)} changes were made" if changes else "it had begun no change"
+        failure = Failure("Stopped", f"the run was ended by signal {stopped.signal} while this step was at work: {how}")
+        self.register = registers.failed(failure.message, {}, changed=done > 0)
+        return Result(self.id, "failed", error=failure, data=self.register, changes=changes)
+
     def _reason(self) -> str:
         return f"depends on {self.run.label(self.node, self.id.name)}"
 
     def _ignore(self, result: Result, view: Variables) -> None:
-        if result.status == "failed" and render_value(self.node.effect.ignore_errors, view) is True:
+        if result.status == "failed" and settled_flag("ignore_errors", self.node.effect.ignore_errors, view):
             result.ignored = True
+
+    def _force(self, result: Result, view: Variables) -> None:
+        """Mark what was done for real in a check, as `check_mode: false` says."""
+        written = self.node.effect.check_mode
+        if self.run.mode == "check" and written is not None and result.status not in ("skipped", "unsure"):
+            result.forced = not settled_flag("check_mode", written, view)
 
     def _keep(self, result: Result) -> None:
         """Register; a skipped step does not overwrite a register that has a value."""
         name = self.node.register
-        if name and not (result.status == "skipped" and name in self.state.facts):
+        if name and result.status == "skipped" and self.before is not MISSING:
+            self.state.facts[name] = self.before
+        elif name:
             self.state.facts[name] = self.register
-
-
-def _loop_variables(name: str, index: str | None, items: list[Any], position: int) -> dict[str, Any]:
-    extended = {
-        "index": position + 1,
-        "index0": position,
-        "first": position == 0,
-        "last": position == len(items) - 1,
-        "length": len(items),
-        "revindex": len(items) - position,
-        "revindex0": len(items) - position - 1,
-        "allitems": items,
-    }
-    if position:
-        extended["previtem"] = items[position - 1]
-    if position + 1 < len(items):
-        extended["nextitem"] = items[position + 1]
-    return {name: items[position], "ansible_loop": extended, "ansible_loop_var": name} | (
-        {index: position} if index else {}
-    )
-
-
-def _label(value: Any) -> str:
-    return "(known after the run)" if first_unknown(value) is not None else str(value)
 
 
 def _folded(step: StepId, results: list[Result]) -> Result:
@@ -187,7 +190,7 @@ def _folded(step: StepId, results: list[Result]) -> Result:
     order: tuple[Status, ...] = ("failed", "unsure", "changed", "ok", "skipped")
     statuses = {result.status for result in results}
     status: Status = next((status for status in order if status in statuses), "skipped")
-    folded = Result(step, status, items=results, attempts=sum(result.attempts for result in results) or 1)
+    folded = Result(step, status, items=results, attempts=max((result.attempts for result in results), default=1))
     folded.reason = "the loop list is empty" if not results else None
     if status == "unsure":
         folded.reason = next(result.reason for result in results if result.status == "unsure")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from runbook.engine import registers
+from runbook.engine.flags import settled_flag
+from runbook.engine.handlers import Handlers
+from runbook.engine.loops import items_of, label_of, variables_of
 from runbook.engine.state import Frame, HostState
 from runbook.engine.step import StepRun
 from runbook.errors import StepError, Unsure
-from runbook.events import Failure, Rescued, Result, StepFinished, StepId
-from runbook.plan.model import BlockNode, Node, PlannedPlay, StepNode
-from runbook.templates import render_value
-from runbook.unknown import Unknown, reason_of
-from runbook.variables import Lazy
+from runbook.events import Failure, Rescued, Result, Status, StepFinished, StepId
+from runbook.plan.model import BlockNode, Node, PlannedPlay, StepNode, flat
+from runbook.plan.names import sets
+from runbook.unknown import Unknown
 
 if TYPE_CHECKING:
     from runbook.engine.run import Run
@@ -29,21 +32,24 @@ class Walk:
 
     def __init__(self, run: Run, play: PlannedPlay, states: Sequence[HostState]) -> None:
         self.run, self.play, self.states = run, play, states
-        self.ended = self.too_many = False
-        self._last: dict[str, tuple[StepId, Result, object]] = {}
+        self.ended = False
+        self._handlers = Handlers(play, lambda state: run.view(state, None, Frame()), self._handle)
+        self._rescued = 0  # how many blocks around the step at work have a rescue
+        self._last: dict[str, tuple[StepId, object]] = {}
 
     def go(self) -> None:
         frames = {state.name: Frame() for state in self.states}
         try:
-            self.nodes(self.play.nodes, self.states, frames)
-            self.flush(frames)
+            for section in self.play.sections:
+                self.nodes(section, self.states, frames)
+                self._handlers.flush(self.states, frames)
         except Ended:
             self.ended = True
 
     def nodes(self, nodes: Sequence[Node], states: Sequence[HostState], frames: Frames) -> None:
         for node in nodes:
             live = [state for state in states if state.active]
-            if not live or self.too_many:
+            if not live:
                 return
             if isinstance(node, BlockNode):
                 self._block(node, live, frames)
@@ -55,32 +61,48 @@ class Walk:
     def _step(self, node: StepNode, live: Sequence[HostState], frames: Frames) -> None:
         """Run a step on every host; what one failure means for the others is settled when all are through."""
         first = self.run.view(live[0], node, frames[live[0].name])
-        once = render_value(node.effect.run_once, first) is True
+        once = settled_flag("run_once", node.effect.run_once, first)
         for state in live[:1] if once else live:
             step = self.run.step(self.play, node, state, frames[state.name])
             self._take(step, state)
             if once:
-                self._share(step, state, live[1:])
-        failed = [state for state in self.states if state.failed]
-        fatal = self.play.any_errors_fatal or render_value(node.effect.any_errors_fatal, first) is True
-        if failed and (fatal or (once and live[0].failed)):
-            for state in live:
-                state.failed = state.failed or Failure("TaskFailed", f"another host failed: {failed[0].name}")
+                self._share(node, state, live[1:])
+        failed = [state.name for state in live if state.failed]
+        if not failed:
+            return
+        fatal = self.play.any_errors_fatal or settled_flag("any_errors_fatal", node.effect.any_errors_fatal, first)
+        if fatal or once:
+            self._fail_all(f"another host failed: {failed[0]}")
+        elif not self._rescued and self._too_many():
+            self._fail_all("more hosts have failed than max_fail_percentage allows")
+
+    def _too_many(self) -> bool:
         limit = self.play.max_fail_percentage
-        if failed and limit is not None and 100 * len(failed) / len(self.states) > limit:
-            self.too_many = True
+        failed = sum(1 for state in self.states if state.failed)
+        return limit is not None and 100 * failed / len(self.states) > limit
+
+    def _fail_all(self, why: str) -> None:
+        for state in self.states:
+            if state.active:
+                state.failed = Failure("TaskFailed", why)
+
+    def _handle(self, handler: StepNode, state: HostState, frames: Frames) -> None:
+        self._take(self.run.step(self.play, handler, state, frames[state.name]), state)
 
     def _take(self, step: StepRun, state: HostState) -> None:
         result = step.result
         assert result is not None
         if result.status == "failed" and not result.ignored:
             state.failed = result.error or Failure("TaskFailed", "failed")
-            self._last[state.name] = (step.id, result, step.register)
+            self._last[state.name] = (step.id, step.register)
 
-    def _share(self, step: StepRun, done: HostState, others: Sequence[HostState]) -> None:
-        if step.node.register:
+    def _share(self, node: StepNode, done: HostState, others: Sequence[HostState]) -> None:
+        """Give the other hosts what a step that ran once has set."""
+        for name in sets(node):
             for state in others:
-                state.facts[step.node.register] = done.facts.get(step.node.register)
+                for mine, theirs in ((done.facts, state.facts), (done.included, state.included)):
+                    if name in mine:
+                        theirs[name] = mine[name]
 
     def _block(self, node: BlockNode, live: Sequence[HostState], frames: Frames) -> None:
         if node.hosts is not None:
@@ -92,7 +114,9 @@ class Walk:
         """Run a block once: rescue what failed in it, and always run what always runs."""
         if not live:
             return
+        self._rescued += bool(node.rescue)
         self.nodes(node.block, live, frames)
+        self._rescued -= bool(node.rescue)
         failed = [state for state in live if state.failed]
         if node.rescue and failed:
             self._rescue(node, failed, frames)
@@ -105,18 +129,17 @@ class Walk:
                 state.failed = state.failed or kept[state.name]
 
     def _rescue(self, node: BlockNode, failed: Sequence[HostState], frames: Frames) -> None:
-        saved = [self._last[state.name] for state in failed if state.name in self._last]
+        causes = {state.name: self._last.pop(state.name) for state in failed if state.name in self._last}
         for state in failed:
             state.failed = None
-            if state.name in self._last:
-                step, _, register = self._last[state.name]
-                state.facts.setdefault("ansible_failed_task", {"name": step.name, "action": step.task})
-                state.facts.setdefault("ansible_failed_result", register)
+            if state.name in causes:
+                step, register = causes[state.name]
+                state.facts["ansible_failed_task"] = {"name": step.name, "action": step.task}
+                state.facts["ansible_failed_result"] = register
         self.nodes(node.rescue, failed, frames)
-        by_host = {step.host: step for step, _, _ in saved}
         for state in failed:
-            if not state.failed and state.name in by_host:
-                self.run.emit(Rescued(by_host[state.name]))
+            if not state.failed and state.name in causes:
+                self.run.emit(Rescued(causes[state.name][0]))
 
     def _entries(
         self, node: BlockNode, live: Sequence[HostState], frames: Frames
@@ -133,80 +156,76 @@ class Walk:
         return [rounds[turn] for turn in sorted(rounds)]
 
     def _frames(self, node: BlockNode, state: HostState, frame: Frame) -> list[Frame]:
-        """Give the frames an include is run with on a host; a false condition gives none, and says so of every step."""
+        """Give the frames an include is run with on a host; where its condition is false, none: each step says so."""
         view = self.run.view(state, None, frame)
+        loop, frames, false = node.loop, [], None
         try:
-            for condition in node.when:
-                if (false := condition.first_false(view)) is not None:
-                    return self._passed(node, state, frame, "skipped", f"when: {false}")
-            if not node.loop:
-                return [Frame((node.vars, *frame.layers), frame.label)]
-            items = render_value(node.loop.items, view)
-            if isinstance(items, Unknown):
-                return self._passed(node, state, frame, "unsure", reason_of(items))
+            items = [None] if loop is None else items_of(loop, view)
+            for position in range(len(items)):
+                brought = {} if loop is None else variables_of(loop, items, position)
+                inner = view.over(node.vars, brought)
+                false = next((text for each in node.when if (text := each.first_false(inner)) is not None), None)
+                if false is None:
+                    label = "" if loop is None else label_of(loop, items[position], inner)
+                    frames.append(Frame((brought, node.vars, *frame.layers), f"{frame.label} {label}".strip()))
         except Unsure as unsure:
-            return self._passed(node, state, frame, "unsure", unsure.reason)
+            return self._passed(node, state, "unsure", unsure.reason)
         except StepError as error:
-            state.failed = Failure(type(error).__name__, error.message, error.hint)
-            return self._passed(node, state, frame, "failed", error.message)
-        name = node.loop.variable
-        return [Frame(({name: item}, node.vars, *frame.layers), f"{frame.label} {item}".strip()) for item in items]
+            return self._passed(node, state, "failed", error.message, error.hint)
+        if frames:
+            return frames
+        return self._passed(node, state, "skipped", f"when: {false}" if items else "the loop list is empty")
 
-    def _passed(self, node: BlockNode, state: HostState, frame: Frame, status: str, reason: str) -> list[Frame]:
-        """Say of each step of a block that is not entered why it was not."""
-        for step in _steps(node):
-            identity = StepId(
-                step.index, self.play.name, str(step.name or step.task), step.task, state.name, step.where
-            )
-            failure = Failure("TaskFailed", reason) if status == "failed" else None
-            self.run.emit(StepFinished(Result(identity, status, reason=reason, error=failure)))  # type: ignore[arg-type]
-            if step.register and status == "unsure":
-                state.facts[step.register] = Unknown(reason)
+    def _passed(
+        self, node: BlockNode, state: HostState, status: Status, reason: str, hint: str | None = None
+    ) -> list[Frame]:
+        """Say of each step of a block that is not entered why it was not; of a failure, of the first."""
+        for step in flat([node]):
+            identity = self._identity(step, state)
+            failure = Failure("TaskFailed", reason, hint) if status == "failed" else None
+            self.run.emit(StepFinished(Result(identity, status, reason=reason, error=failure)))
             if failure:
+                state.failed = failure
+                self._last[state.name] = (identity, registers.failed(reason, {}, changed=False))
                 break
-        del frame
+            if status == "unsure":
+                state.facts |= dict.fromkeys(sets(step), Unknown(reason))
         return []
 
+    def _identity(self, step: StepNode, state: HostState) -> StepId:
+        name = step.task if step.name is None else getattr(step.name, "text", step.name)
+        return StepId(step.index, self.play.name, name, step.task, state.name, step.where)
+
     def _meta(self, node: StepNode, live: Sequence[HostState], frames: Frames) -> None:
-        for state in live:
-            view = self.run.view(state, node, frames[state.name])
-            if any(condition.first_false(view) is not None for condition in node.effect.when):
+        """Steer the run: what is about the play as a whole is asked on the first host."""
+        for state in live[:1] if node.meta in ("end_play", "clear_host_errors") else live:
+            if not self._wanted(node, state, frames[state.name]):
                 continue
             if node.meta == "end_play":
                 raise Ended
             if node.meta == "end_host":
                 state.over = True
             elif node.meta == "clear_host_errors":
-                for other in self.states:
-                    other.failed, other.unreachable = None, False
+                self._clear()
             elif node.meta == "flush_handlers":
-                self.flush(frames, [state])
+                self._handlers.flush([state], frames)
 
-    def flush(self, frames: Frames, states: Sequence[HostState] | None = None) -> None:
-        """Run the notified handlers, in the order they stand in; one may notify those that come after it."""
-        for handler in self.play.handlers:
-            for state in states or self.states:
-                wanted = {self._name(handler, state), *handler.listen}
-                if not wanted.intersection(state.notified):
-                    continue
-                failed = state.failed
-                if (failed and not self.play.force_handlers) or state.over:
-                    continue
-                state.failed = None
-                state.notified = [name for name in state.notified if name != self._name(handler, state)]
-                self._take(self.run.step(self.play, handler, state, frames[state.name]), state)
-                state.failed = failed or state.failed
-        for state in states or self.states:
-            state.notified = []
+    def _wanted(self, node: StepNode, state: HostState, frame: Frame) -> bool:
+        """Ask the condition of a `meta`; one that cannot be answered is told as the step's result."""
+        view = self.run.view(state, node, frame)
+        try:
+            return all(condition.evaluate(view) for condition in node.effect.when)
+        except Unsure as unsure:
+            result = Result(self._identity(node, state), "unsure", reason=unsure.reason)
+        except StepError as error:
+            state.failed = Failure(type(error).__name__, error.message, error.hint)
+            result = Result(self._identity(node, state), "failed", error=state.failed)
+            self._last[state.name] = (result.step, registers.failed(error.message, {}, changed=False))
+        self.run.emit(StepFinished(result))
+        return False
 
-    def _name(self, handler: StepNode, state: HostState) -> str:
-        return str(render_value(handler.name, self.run.view(state, None, Frame())) if handler.name else handler.task)
-
-
-def _steps(node: BlockNode) -> list[StepNode]:
-    from runbook.plan.model import flat
-
-    return flat(node.block)
-
-
-__all__ = ["Lazy", "Walk"]
+    def _clear(self) -> None:
+        """Forget the errors of the hosts that have failed: the next play has them back."""
+        for state in self.states:
+            state.over = state.over or not state.active
+            state.failed, state.unreachable = None, False

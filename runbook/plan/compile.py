@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from runbook.plan.model import Plan, PlannedPlay, StepNode, flat
 from runbook.plan.names import Names
 from runbook.plan.tags import Tags
 from runbook.plan.tree import Tree, name_of_handler
-from runbook.playbook.model import Play, Playbook
+from runbook.playbook.model import Item, Play, Playbook
 from runbook.registry import Registry
 from runbook.source import Document
 from runbook.suggest import suggest
@@ -119,7 +120,7 @@ class _Compiler:
         tree = Tree(self.registry, self.request.tags, views, self.unsettled, self.index)
         tree.documents[play.document.file] = play.document
         context = Context().within(play)
-        nodes = tree.nodes(play.steps, context)
+        sections = tuple(tree.nodes(items, context) for items in _sections(play))
         handlers = tree.handlers(play.handlers, context)
         self.index = tree.index
         self.known_tags |= tree.known_tags
@@ -129,7 +130,7 @@ class _Compiler:
             name,
             tuple(hosts),
             batches_of(play, hosts),
-            nodes,
+            sections,
             handlers,
             layers,
             play.inputs,
@@ -190,6 +191,11 @@ class _Compiler:
         elif name not in there:
             hint = suggest(str(name), there) or f"the handlers of this play: {', '.join(sorted(there)) or 'none'}"
             self.problems.append(step.document.problem(f"there is no handler {name!r}", path, hint=hint))
+
+
+def _sections(play: Play) -> list[list[Item]]:
+    """Give the steps of `pre_tasks`, `steps` and `post_tasks`, as far as they are written."""
+    return [list(items) for _, items in groupby(play.steps, key=lambda item: item.path[len(play.path)])]
 
 
 def _set_in(play: PlannedPlay) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.errors import Invalid, Problems, StepError, Where
+from runbook.hosts import Inventory
 from runbook.inputs import Input
 from runbook.plan.context import at, compiled_vars
 from runbook.plan.files import env_layer, named_file, vars_layer
@@ -34,8 +35,7 @@ def layers_of(setting: Setting, host: str) -> tuple[Layer, ...]:
     """Gather a host's layers from low to high; raises Problems with all that is wrong in them."""
     play, inventory = setting.play, setting.place.inventory
     layers = [_defaults(setting)]
-    for label, values in inventory.layers(host):
-        layers.append(_inventory_layer(label, values))
+    layers += inventory_layers(inventory, host)
     layers.append(_typed(setting, layers))
     problems: list[Invalid] = []
     for keyword, load in (("env_files", env_layer), ("vars", None), ("vars_files", vars_layer)):
@@ -63,7 +63,7 @@ def static_view(
 ) -> Variables:
     """Give a host's variables as they are known before the run; `unsettled` names give Unknown values."""
     shown = (
-        unsettled or {},
+        {} if unsettled is None else unsettled,  # shared, and empty at first
         dict.fromkeys(IN_THE_RUN, Unknown("known in the run")),
         static_magic(setting.place, host),
         setting.extra.values,
@@ -76,6 +76,11 @@ def _later(path: str) -> str:
     from runbook.errors import Unsure
 
     raise Unsure(f"the content of {path}")
+
+
+def inventory_layers(inventory: Inventory, host: str) -> list[Layer]:
+    """Give what the inventory says of a host, from low to high."""
+    return [_inventory_layer(label, values) for label, values in inventory.layers(host)]
 
 
 def _inventory_layer(label: str, values: Mapping[str, tuple[Any, Where]]) -> Layer:

@@ -63,15 +63,20 @@ def magic(
     batch: Sequence[str],
     said: Mapping[str, Any],
     view_of: Callable[[str], Variables],
+    active: Callable[[str], bool],
 ) -> dict[str, Any]:
-    """Give all of a host's magic variables; `said` holds those that are about the run as a whole."""
+    """Give all of a host's magic variables.
+
+    `said` holds those that are about the run as a whole, `active` says of a host whether it has not failed.
+    """
+    everyone = list(dict.fromkeys([*place.inventory.hosts, *place.hosts]))
     return {
         **static_magic(place, name),
         **said,
-        "ansible_play_batch": list(batch),
-        "ansible_play_hosts": list(place.hosts),
-        "hostvars": Late(lambda: HostVars(place.hosts, view_of)),
-        "play_hosts": list(batch),
+        "ansible_play_batch": Late(lambda: [host for host in batch if active(host)]),
+        "ansible_play_hosts": Late(lambda: [host for host in place.hosts if active(host)]),
+        "hostvars": Late(lambda: HostVars(everyone, view_of)),
+        "play_hosts": Late(lambda: [host for host in batch if active(host)]),
         "vars": Late(lambda: AsMapping(view_of(name))),
     }
 

@@ -107,13 +107,14 @@ Node = StepNode | BlockNode
 class PlannedPlay:
     """One play on its hosts.
 
-    `layers` are each host's variables from low to high, as far as they are known before the run.
+    `layers` are each host's variables from low to high, as far as they are known before the run; `sections` are the
+    steps of `pre_tasks`, `steps` and `post_tasks`, after each of which the notified handlers run.
     """
 
     name: str
     hosts: tuple[str, ...]
     batches: tuple[tuple[str, ...], ...]
-    nodes: tuple[Node, ...]
+    sections: tuple[tuple[Node, ...], ...]
     handlers: tuple[StepNode, ...]
     layers: Mapping[str, tuple[Layer, ...]]
     inputs: Mapping[str, Input]
@@ -121,6 +122,11 @@ class PlannedPlay:
     max_fail_percentage: float | None = None
     any_errors_fatal: bool = False
     where: Where = NOWHERE
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes of all sections."""
+        return tuple(node for section in self.sections for node in section)
 
 
 @frozen

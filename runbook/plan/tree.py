@@ -115,7 +115,7 @@ class Tree:
         when = (*context.when, *conditions(item, "when"))
         found = []
         for file, hosts in groups.items():
-            node = self._entered(file, hosts, item, replace(inner, when=()), vars=own, loop=loop)
+            node = self._entered(file, hosts, item, inner, vars=own, loop=loop)
             found.append(replace(node, when=when, vars=own, loop=loop))
         return list(found)
 

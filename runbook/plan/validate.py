@@ -45,7 +45,9 @@ def problems_of(
         if (name in dynamic) or _aliased(name, spec, dynamic) or (not detail["loc"] and dynamic):
             continue
         found.setdefault((name,), _problem(detail, spec, document, path))
-    return list(found.values()) + [_unknown(n, spec, document, path) for n in dynamic if spec.field(n) is None]
+    closed = spec.params.model_config.get("extra") == "forbid"
+    strays = [name for name in dynamic if closed and spec.field(name) is None]
+    return list(found.values()) + [_unknown(name, spec, document, path) for name in strays]
 
 
 def _aliased(name: str, spec: TaskSpec, dynamic: set[str]) -> bool:

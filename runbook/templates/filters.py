@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import zip_longest
+from itertools import product, zip_longest
+from math import prod
 from typing import Any
 
 from jinja2.environment import Environment
@@ -15,6 +16,7 @@ from jinja2.utils import pass_environment
 
 from runbook.errors import TaskFailed
 from runbook.templates import formats, text
+from runbook.templates.values import LIMIT, too_large
 
 _MERGES = ("replace", "keep", "append", "prepend", "append_rp", "prepend_rp")
 
@@ -173,6 +175,14 @@ def _zipped_longest(*lists: Iterable[Any], fillvalue: Any = None) -> list[list[A
     return [list(row) for row in zip_longest(*lists, fillvalue=fillvalue)]
 
 
+def _products(*lists: Iterable[Any], repeat: int = 1) -> list[list[Any]]:
+    """Give every combination of one item of each list."""
+    given = [list(items) for items in lists]
+    if prod(len(items) for items in given) ** repeat > LIMIT:
+        raise too_large("the product of the lists")
+    return [list(row) for row in product(*given, repeat=repeat)]
+
+
 OURS: Mapping[str, Callable[..., Any]] = {
     **text.OURS,
     **formats.OURS,
@@ -186,6 +196,7 @@ OURS: Mapping[str, Callable[..., Any]] = {
     "intersect": intersect,
     "items2dict": items2dict,
     "mandatory": mandatory,
+    "product": _products,
     "symmetric_difference": symmetric_difference,
     "ternary": ternary,
     "type_debug": type_debug,
