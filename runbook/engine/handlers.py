@@ -1,0 +1,77 @@
+"""Handlers: which of them were notified, and running them until none is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from runbook.engine.state import Frame, HostState
+from runbook.errors import StepError, Unsure
+from runbook.events import Failure
+from runbook.plan.model import PlannedPlay, StepNode
+from runbook.templates import render_value
+from runbook.variables import Variables
+
+Frames = Mapping[str, Frame]
+Step = Callable[[StepNode, HostState, Frames], None]
+
+
+class Handlers:
+    """The handlers of a play; `step` runs one on a host, `view` gives a host's variables."""
+
+    def __init__(self, play: PlannedPlay, view: Callable[[HostState], Variables], step: Step) -> None:
+        self.play, self._view, self._step = play, view, step
+        self._due: set[tuple[int, str]] = set()
+
+    def flush(self, states: Sequence[HostState], frames: Frames) -> None:
+        """Run the notified handlers in the order they stand in; those that they notify run too, earlier ones after.
+
+        A host that has failed loses its own, unless `force_handlers`.
+        """
+        passes = len(self.play.handlers) + 1
+        while self._any_due(states):
+            passes -= 1
+            if passes < 0:
+                self._endless(states)
+                break
+            for position, handler in enumerate(self.play.handlers):
+                for state in states:
+                    self._take_in(state)
+                    if (position, state.name) in self._due:
+                        self._due.discard((position, state.name))
+                        self._run(handler, state, frames)
+
+    def _any_due(self, states: Sequence[HostState]) -> bool:
+        for state in states:
+            self._take_in(state)
+        return bool(self._due)
+
+    def _take_in(self, state: HostState) -> None:
+        """Find out whom the names mean that were notified on a host."""
+        if not state.notified:
+            return
+        names, state.notified = set(state.notified), []
+        for position, handler in enumerate(self.play.handlers):
+            if not names.isdisjoint((self._name(handler, state), *handler.listen)):
+                self._due.add((position, state.name))
+
+    def _run(self, handler: StepNode, state: HostState, frames: Frames) -> None:
+        failed = state.failed
+        if state.over or state.unreachable or (failed and not self.play.force_handlers):
+            return
+        state.failed = None
+        self._step(handler, state, frames)
+        state.failed = failed or state.failed
+
+    def _endless(self, states: Sequence[HostState]) -> None:
+        names = ", ".join(sorted({str(self.play.handlers[position].name) for position, _ in self._due}))
+        self._due.clear()
+        for state in states:
+            state.failed = state.failed or Failure("TaskFailed", f"handlers notify each other without end: {names}")
+
+    def _name(self, handler: StepNode, state: HostState) -> str:
+        if handler.name is None:
+            return handler.task
+        try:
+            return str(render_value(handler.name, self._view(state)))
+        except (StepError, Unsure):  # its own step says so, if it is ever run
+            return handler.task
