@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TextIO
@@ -135,23 +134,3 @@ class JsonLines:
 
     def close(self) -> None:
         """There is nothing to put back."""
-
-
-def for_terminal(
-    stream: TextIO,
-    *,
-    json_lines: bool = False,
-    verbosity: int = 0,
-    mode: ev.Mode = "run",
-    diff: bool = False,
-    report: str | None = None,
-) -> PlainConsole | JsonLines:
-    """Choose what is fit for the stream: a live display for a terminal, plain lines for cron, pipes and NO_COLOR."""
-    if json_lines:
-        return JsonLines(stream)
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "") in {"", "dumb"} or not stream.isatty()
-    if plain or verbosity <= QUIET:
-        return PlainConsole(stream, verbosity=verbosity, mode=mode, diff=diff, report=report)
-    from runbook.live import LiveConsole
-
-    return LiveConsole(stream, verbosity=verbosity, mode=mode, diff=diff, report=report)

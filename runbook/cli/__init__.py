@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import suppress
+from errno import EIO, ENOSPC, EPIPE
 from importlib import import_module
 from typing import NoReturn
 
@@ -53,6 +54,9 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command and exit with the code that `runbook.errors` gives its outcome."""
+    from runbook.cli.streams import open_standard
+
+    open_standard()
     code = _run()
     if len(threading.enumerate()) > 1:
         _leave(code)
@@ -80,16 +84,12 @@ def _run() -> int:
         return _fail(str(error), error.exit_code)
     except (Stopped, KeyboardInterrupt, click.Abort) as stop:
         return _fail("interrupted", getattr(stop, "exit_code", 130))
-    except BrokenPipeError:
-        _silence()
-        return 141
     except Exception as error:  # noqa: BLE001 - the last resort: a fault of ours is said to be one
-        return _bug(error)
+        return _unheard(error) if _is_of_output(error) else _bug(error)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        _silence()
-        return 141
+    except OSError as error:
+        return _unheard(error)
     return code if isinstance(code, int) else 0
 
 
@@ -98,11 +98,17 @@ def _fail(text: str, code: int) -> int:
     return code
 
 
-def _silence() -> None:
-    """Let the reader of a closed pipe be: nothing more can be said to it."""
-    import os
+def _is_of_output(error: Exception) -> bool:
+    """Say whether it comes of writing to stdout: no file has a part in it."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in {EPIPE, ENOSPC, EIO}
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+def _unheard(error: Exception) -> int:
+    """End where stdout takes no more: quietly if its reader has gone, as `head` does."""
+    from runbook.cli.streams import silence
+
+    silence()
+    return 141 if isinstance(error, BrokenPipeError) else _fail(f"cannot write to stdout: {error}", 1)
 
 
 def _bug(error: Exception) -> int:

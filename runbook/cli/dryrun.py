@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from runbook.cli.running import reader, redactor_for, started
+from runbook.cli.opening import reader, redactor_for, started
 from runbook.cli.session import Session
 from runbook.engine.clock import stamp
 from runbook.errors import RunbookError, Unsure

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +44,8 @@ def command(ctx: click.Context, /, playbook: str | None, **options: Any) -> int:
         raise UsageError("--check and --dry-run exclude each other", hint="--check reads the hosts, --dry-run does not")
     if options["fail_on_change"] and not options["check"]:
         raise UsageError("--fail-on-change goes with --check")
-    from runbook.cli.session import Options, play
+    from runbook.cli.session import Options
+    from runbook.cli.workflow import play
 
     return play(Options(playbook=playbook, **_prepared(options)))
 
@@ -58,6 +57,8 @@ def _prepared(options: dict[str, Any]) -> dict[str, Any]:
         wait = Duration.parse(options["wait"]) if options["wait"] else 0.0
     except ValueError as error:
         raise UsageError(f"--wait: {error}") from error
+    if options["report"] is not None:
+        _refuse_report(options["report"])
     split = {name: tuple(w.strip() for text in options[name] for w in text.split(",") if w.strip()) for name in _LISTS}
     mode = "check" if options.pop("check") else "run"
     mode = "dry-run" if options.pop("dry_run") else mode
@@ -67,8 +68,16 @@ def _prepared(options: dict[str, Any]) -> dict[str, Any]:
 _LISTS = ("tags", "skip_tags")
 
 
+def _refuse_report(file: Path) -> None:
+    """Raise UsageError where no report could be written, before there is one."""
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        what = "is a folder" if file.is_dir() else "is in a folder that is not there"
+        raise UsageError(f"--report: {file} {what}", hint="name a file in a folder that is there")
+
+
 def _inputs_page(name: str) -> str:
     """Show what a playbook is for and what it asks of its caller."""
+    from runbook.cli.session import task_folders
     from runbook.inputs import show_inputs
     from runbook.playbook import find_playbook, load_playbook
     from runbook.registry import Registry
@@ -84,12 +93,3 @@ def _inputs_page(name: str) -> str:
     for row in rows:
         lines.append(f"  {row[0]:<{width}}  " + "  ".join(str(cell) for cell in row[1:] if cell))
     return "\n".join(lines)
-
-
-def task_folders(playbook: Path) -> list[Path]:
-    """Give where a user's own tasks are looked for: beside the playbook, then `$RUNBOOK_TASKS`."""
-    named = os.environ.get("RUNBOOK_TASKS", "").split(os.pathsep)
-    return [playbook.resolve().parent / "tasks", *(Path(name).expanduser() for name in named if name)]
-
-
-__all__ = ["command", "sys", "task_folders"]

@@ -7,22 +7,19 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runbook import __version__
-from runbook.cli.session import Session, machine_facts
+from runbook.cli.opening import reader, redactor_for, started
+from runbook.cli.session import Session
 from runbook.cli.stray import Forgiving, heard
-from runbook.engine.clock import stamp
 from runbook.engine.run import Ears, Run
 from runbook.engine.state import Machine
 from runbook.errors import PendingChanges, RunbookError, TaskFailed
-from runbook.events import Event, Note, RunStarted
+from runbook.events import Event, Note
 from runbook.folder import Recorder
 from runbook.host import LocalHost, Overlay, guard
 from runbook.journal import Journal
 from runbook.plan.model import Plan
-from runbook.secrets import Redactor
-from runbook.units import Secret
 
 if TYPE_CHECKING:
     from runbook.host import Host
@@ -61,6 +58,9 @@ def run(session: Session, plan: Plan) -> int:
         host: Host = Overlay(real, imagined=True) if options.mode == "check" else real
         guard.install()
         notes = [*(Note(text) for text in crashed), *(Note(text, where) for where, text in plan.notes)]
+        notes += [
+            Note(f"the secret {name!r} is too short to be masked where it is part of a text") for name in redactor.short
+        ]
         engine = Run(
             plan,
             Machine(host, real, real.stop),
@@ -80,50 +80,8 @@ def run(session: Session, plan: Plan) -> int:
     return PendingChanges.exit_code if options.fail_on_change and not code and changed else code
 
 
-def redactor_for(plan: Plan) -> Redactor:
-    """Know every secret that is known before the run, so that no output shows it."""
-    redactor = Redactor()
-    layers = [plan.extra, *(layer for play in plan.plays for of_host in play.layers.values() for layer in of_host)]
-    values = [(name, value) for layer in layers for name, value in layer.values.items()]
-    for name, value in [*values, *plan.inputs.items()]:
-        if isinstance(value, Secret):
-            redactor.add(value.reveal(), name=name)
-    return redactor
-
-
-def started(session: Session, plan: Plan, redactor: Redactor) -> RunStarted:
-    """Make the first event of a run."""
-    hosts = tuple(dict.fromkeys(name for play in plan.plays for name in play.hosts))
-    inputs: dict[str, Any] = {name: redactor.mask_value(value) for name, value in plan.inputs.items()}
-    return RunStarted(
-        session.run_id,
-        str(session.path),
-        plan.sha256,
-        session.options.mode,
-        stamp(session.started),
-        __version__,
-        machine_facts(),
-        inputs,
-        hosts,
-        len(plan.steps),
-        plan.tags,
-    )
-
-
-def reader(folder: Path) -> Callable[[str], str]:
-    """Give the function that reads the controller's files for `lookup('file')`, from the playbook's folder."""
-
-    def read(path: str) -> str:
-        try:
-            return (folder / Path(path).expanduser()).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise TaskFailed(f"lookup('file'): cannot read {path}: {error}") from error
-
-    return read
-
-
 def _screens(session: Session, report: Path, stack: ExitStack) -> list[Callable[[Event], None]]:
-    from runbook.console import for_terminal
+    from runbook.screens import for_terminal
 
     options = session.options
     verbosity = -1 if options.quiet else options.verbose

@@ -1,18 +1,14 @@
-"""A run from its start to its end, as one list of steps: read, lock, compile, record, run."""
+"""What is known of a run before it starts: what was asked for, and what that means on this machine."""
 
 from __future__ import annotations
 
 import gc
 import os
-import sys
-from contextlib import ExitStack
 from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runbook.cli.play import task_folders
-from runbook.cli.signals import stoppable
 from runbook.events import Mode
 from runbook.playbook import Playbook, find_playbook, load_playbook
 from runbook.registry import Registry
@@ -58,30 +54,19 @@ class Session:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def play(options: Options) -> int:
-    """Play a playbook and give the exit code; whatever is wrong before the first step is an error and no run."""
-    from runbook.lock import acquire
-    from runbook.plan.locks import lock_names
-
+def opened(options: Options) -> Session:
+    """Find and read the playbook; what is wrong with its structure is Problems."""
     path = find_playbook(options.playbook)
     registry = Registry(task_folders(path))
     book = load_playbook(path, is_task=registry.is_task)
     store = Store(options.state_dir)
-    session = Session(options, path, registry, book, store, store.new_id())
-    with ExitStack() as stack:
-        stack.enter_context(stoppable())
-        if options.mode == "run":
-            names = lock_names(book, inventory_path(options.inventory))
-            held = acquire(store.home, names, wait=options.wait, run_id=session.run_id, playbook=str(path))
-            stack.enter_context(held)
-        plan = _compiled(session)
-        if options.mode == "dry-run":
-            from runbook.cli.dryrun import dry_run
+    return Session(options, path, registry, book, store, store.new_id())
 
-            return dry_run(session, plan)
-        from runbook.cli.running import run
 
-        return run(session, plan)
+def task_folders(playbook: Path) -> list[Path]:
+    """Give where a user's own tasks are looked for: beside the playbook, then `$RUNBOOK_TASKS`."""
+    named = os.environ.get("RUNBOOK_TASKS", "").split(os.pathsep)
+    return [playbook.resolve().parent / "tasks", *(Path(name).expanduser() for name in named if name)]
 
 
 def inventory_path(option: str | None) -> Path:
@@ -93,7 +78,7 @@ def inventory_path(option: str | None) -> Path:
     return Path(str(files("runbook.inventory"))) / "local.yml"
 
 
-def _compiled(session: Session) -> Plan:
+def compiled(session: Session) -> Plan:
     from runbook.hosts import load_inventory
     from runbook.plan.compile import Request, compile_plan
     from runbook.plan.tags import Tags
@@ -112,16 +97,3 @@ def _compiled(session: Session) -> Plan:
         plan = compile_plan(session.book, inventory, session.registry, request)
     gc.freeze()  # what was compiled lives as long as the run: the collector need not look at it again
     return plan
-
-
-def machine_facts() -> dict[str, Any]:
-    """Say for the report where the run took place."""
-    from runbook.host.facts import Facts
-
-    facts = Facts()
-    return {
-        "name": facts["hostname"],
-        "os": facts["os"],
-        "python": sys.version.split()[0],
-        "user": facts["user"],
-    }

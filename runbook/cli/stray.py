@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Literal
 
+from runbook.cli.streams import silence
 from runbook.engine.run import Ears
 from runbook.events import Event
 
@@ -59,12 +59,6 @@ class Forgiving:
         except (OSError, ValueError):  # a closed stream is a ValueError
             self._screen = None
             silence()
-
-
-def silence() -> None:
-    """Give stdout to nobody, so that nothing more can fail of it, not even the last flush."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
 
 
 @contextmanager

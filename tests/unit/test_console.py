@@ -13,10 +13,11 @@ import pytest
 from test_report import STARTED, WRITE, a_run, result, step
 
 from runbook import events as ev
-from runbook.console import JsonLines, PlainConsole, for_terminal
+from runbook.console import JsonLines, PlainConsole
 from runbook.errors import Where
 from runbook.lines import duration, table
 from runbook.live import LiveConsole
+from runbook.screens import for_terminal
 
 ROOT = Path(__file__).parents[2]
 ONE = replace(STARTED, hosts=("web1",))
@@ -216,7 +217,7 @@ def test_the_live_display_shows_the_same_lines_unwrapped_in_colour_and_what_is_a
 
 
 def test_rich_is_not_imported_without_a_terminal():
-    code = "import io, sys; from runbook.console import for_terminal; for_terminal(io.StringIO()); print('rich' in sys.modules)"
+    code = "import io, sys; from runbook.screens import for_terminal; for_terminal(io.StringIO()); print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "False\n"
 
