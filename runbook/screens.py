@@ -1,4 +1,4 @@
-"""Which screen is fit for a stream: a live display for a terminal, plain lines for cron and pipes, JSON for programs."""
+"""Which screen is fit for a stream: a live display for a terminal, plain lines for pipes, JSON for programs."""
 
 from __future__ import annotations
 
