@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import field
 from typing import Any
 
@@ -33,44 +34,50 @@ class Names:
     problems: list[Invalid] = field(default_factory=list)
     excerpt: Callable[[Where], str | None] = lambda _: None
 
-    def walk(self, nodes: Sequence[Node], outer: tuple[Mapping[str, Any], ...] = ()) -> None:
+    def walk(
+        self, nodes: Sequence[Node], outer: tuple[Mapping[str, Any], ...] = (), sure: frozenset[str] = frozenset()
+    ) -> None:
+        """Check steps in their order; `outer` are the variables of the includes around them, `sure` what those ask."""
         for node in nodes:
             if isinstance(node, StepNode):
-                self._step(node, outer)
+                self._step(node, outer, sure)
             else:
-                self._block(node, outer)
+                self._block(node, outer, sure)
 
     def handlers(self, handlers: Sequence[StepNode]) -> None:
         """Check handlers, which run after any step: whatever any of them registers may be there."""
         for handler in handlers:
             self.so_far |= set(sets(handler))
         for handler in handlers:
-            self._step(handler, ())
+            self._step(handler, (), frozenset())
 
-    def _block(self, node: BlockNode, outer: tuple[Mapping[str, Any], ...]) -> None:
-        guarded = self._conditions(node.when, outer, set())
+    def _block(self, node: BlockNode, outer: tuple[Mapping[str, Any], ...], sure: frozenset[str]) -> None:
         inner = (node.vars, *outer) if node.vars else outer
         if node.loop:
-            self._check(node.loop.items, outer, guarded)
+            self._check(node.loop.items, outer, sure | self._guards(node.when))
             inner = (dict.fromkeys(_of_loop(node.loop)), *inner)
-        self.walk(node.block, inner)
+        sure = frozenset(self._conditions(node.when, inner, sure))
+        if node.loop:
+            self._check(node.loop.label, inner, sure)
+        self.walk(node.block, inner, sure)
         if node.rescue:
             self.so_far |= {"ansible_failed_task", "ansible_failed_result"}
-        self.walk(node.rescue, inner)
-        self.walk(node.always, inner)
+        self.walk(node.rescue, inner, sure)
+        self.walk(node.always, inner, sure)
 
-    def _step(self, node: StepNode, outer: tuple[Mapping[str, Any], ...]) -> None:
+    def _step(self, node: StepNode, outer: tuple[Mapping[str, Any], ...], sure: frozenset[str]) -> None:
         effect = node.effect
         layers = (*outer, *effect.vars)
         if node.loop:
-            guards = self._guards(effect.when)
+            guards = sure | self._guards(effect.when)
             self._check(node.loop.items, layers, guards)
             layers = (dict.fromkeys(_of_loop(node.loop)), *layers)
             self._check([node.loop.label, node.loop.pause], layers, guards)
-        guarded = self._conditions(effect.when, layers, set())
+        guarded = self._conditions(effect.when, layers, sure)
         rest = (
             *(node.name, node.params, effect.environment, effect.retries, effect.delay, effect.ignore_errors),
             *(effect.no_log, effect.check_mode, effect.diff, effect.timeout, effect.delegate_to, node.notify),
+            *(effect.run_once, effect.any_errors_fatal),
         )
         self._check(rest, layers, guarded)
         self._need(node.needs, layers, guarded, frozenset())
@@ -84,7 +91,7 @@ class Names:
         return {name for condition in conditions for name in condition.defines}
 
     def _conditions(
-        self, conditions: Iterable[Condition], layers: tuple[Mapping[str, Any], ...], guarded: set[str]
+        self, conditions: Iterable[Condition], layers: tuple[Mapping[str, Any], ...], guarded: AbstractSet[str]
     ) -> set[str]:
         """Check conditions in their order, each knowing what those before it make sure of."""
         guarded = set(guarded)
@@ -93,11 +100,15 @@ class Names:
             guarded |= condition.defines
         return guarded
 
-    def _check(self, compiled: Any, layers: tuple[Mapping[str, Any], ...], guarded: set[str]) -> None:
+    def _check(self, compiled: Any, layers: tuple[Mapping[str, Any], ...], guarded: AbstractSet[str]) -> None:
         self._need(needs_of(compiled), layers, guarded, frozenset())
 
     def _need(
-        self, needs: Iterable[Any], layers: tuple[Mapping[str, Any], ...], guarded: set[str], seen: frozenset[str]
+        self,
+        needs: Iterable[Any],
+        layers: tuple[Mapping[str, Any], ...],
+        guarded: AbstractSet[str],
+        seen: frozenset[str],
     ) -> None:
         for need in needs:
             name = need.name
