@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable
@@ -43,7 +44,9 @@ class RunFolder:
             raise cannot_write(self.report, error) from error
 
     def close(self) -> None:
-        """Say that the run has ended: its final report is written."""
+        """Say that the run has ended: its final report is written. A run that did not come to begin leaves nothing."""
+        if not self.report.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):  # the next start finds a finished report and clears this away
             os.unlink(self.path / ALIVE)
         self._lock.release(force=True)

@@ -31,6 +31,8 @@ def find_playbook(name: str) -> Path:
     listed = f"there are: {', '.join(there)}" if there else "write the path of a YAML file"
     near = suggest(Path(name).stem, there)
     hint = f"{near}; {listed}" if near and there else listed
+    if not name or Path(name).is_dir():
+        raise Invalid(f"'{name}' is a folder, no playbook" if name else "a playbook has a name", hint=hint)
     raise Invalid(f"there is no playbook '{name}'", where=Where(name), hint=hint)
 
 
