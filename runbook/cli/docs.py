@@ -16,7 +16,9 @@ def command() -> None:
 
 @command.command("tasks")
 @click.option("--check", is_flag=True, help="Write nothing; fail if a page is not what it would be.")
-@click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("docs/tasks"), show_default=True)
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path), default=Path("docs/tasks"), show_default=True, help="Where."
+)
 def tasks(folder: Path, *, check: bool) -> None:
     """Write a page for each shipped task, and the list of them."""
     pages = task_pages(Path("tests/tasks"))

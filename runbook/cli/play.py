@@ -23,7 +23,9 @@ from runbook.errors import UsageError
 @click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Write the JSON report there too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one event a line, in JSON, and nothing else.")
 @click.option("-q", "--quiet", is_flag=True, help="Print failures only.")
-@click.option("-v", "--verbose", count=True, help="Print what commands print; twice: what tasks return, too.")
+@click.option(
+    "-v", "--verbose", count=True, help="Print what commands print, what tasks return, and where a plugin raised."
+)
 @click.option("--fail-on-change", is_flag=True, help="With --check: exit 5 if changes are pending.")
 @click.option("--wait", metavar="DURATION", help="Wait that long for the lock, for example 10m.")
 @click.option("--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Where reports and locks are kept.")
