@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from runbook.errors import Invalid, Problems, StepError, Where
+from runbook.errors import Invalid, Problems, StepError, Unsure, Where
 from runbook.hosts import Inventory
-from runbook.plan.batches import batches_of
+from runbook.hosts.patterns import LOCALHOST
+from runbook.plan.batches import batches_of, flag_of, percentage_of
 from runbook.plan.context import Context
 from runbook.plan.extra import extra_layer, inputs_of, refuse_unknown
 from runbook.plan.layers import Setting, check_inputs, layers_of, static_view
 from runbook.plan.magic import Place, static_magic
 from runbook.plan.model import Plan, PlannedPlay, StepNode, flat
 from runbook.plan.names import Names
+from runbook.plan.reach import check_delegates, check_reach, says_local
 from runbook.plan.tags import Tags
 from runbook.plan.tree import Tree, name_of_handler
 from runbook.playbook.model import Item, Play, Playbook
@@ -26,6 +28,8 @@ from runbook.suggest import suggest
 from runbook.unknown import first_unknown
 from runbook.value import frozen
 from runbook.variables import Layer, Variables
+
+T = TypeVar("T")
 
 
 @frozen
@@ -117,6 +121,7 @@ class _Compiler:
         for host in hosts:
             self.problems += check_inputs(setting, host, layers[host])
         views = {host: static_view(setting, host, layers[host], self.unsettled) for host in hosts}
+        self.problems += check_reach(play, views)
         tree = Tree(self.registry, self.request.tags, views, self.unsettled, self.index)
         tree.documents[play.document.file] = play.document
         context = Context().within(play)
@@ -126,22 +131,33 @@ class _Compiler:
         self.known_tags |= tree.known_tags
         self.documents |= tree.documents
         self.problems += tree.problems
+        first = views[hosts[0]] if hosts else static_view(setting, LOCALHOST, ())
         planned = PlannedPlay(
             name,
             tuple(hosts),
-            batches_of(play, hosts),
+            self._found(lambda: batches_of(play, hosts, first), (tuple(hosts),)),
             sections,
             handlers,
             layers,
             play.inputs,
-            force_handlers=play.force_handlers is True,
-            max_fail_percentage=_percentage(play),
-            any_errors_fatal=play.any_errors_fatal is True,
+            force_handlers=self._found(lambda: flag_of(play, "force_handlers", first), default=False),
+            max_fail_percentage=self._found(lambda: percentage_of(play, first), None),
+            any_errors_fatal=self._found(lambda: flag_of(play, "any_errors_fatal", first), default=False),
             where=play.where,
         )
         self._check_names(planned, place, tree)
         self._check_handlers(planned, views)
+        steps = (*flat(planned.nodes), *planned.handlers)
+        self.problems += check_delegates(steps, views, self.inventory, local=says_local(play))
         return planned
+
+    def _found(self, find: Callable[[], T], default: T) -> T:
+        """Give what is found, or keep the problem and go on with another value."""
+        try:
+            return find()
+        except Invalid as error:
+            self.problems += error.problems if isinstance(error, Problems) else [error]
+            return default
 
     def _check_names(self, play: PlannedPlay, place: Place, tree: Tree) -> None:
         """Find undefined variables, once for each set of hosts that have the same names."""
@@ -164,13 +180,29 @@ class _Compiler:
         return document.excerpt(where) if document and where.line else None
 
     def _check_handlers(self, play: PlannedPlay, views: Mapping[str, Variables]) -> None:
-        """Find notified handlers that do not exist."""
+        """Find notified handlers that do not exist, and handlers whose names are not known or not their own."""
         for view in views.values():
-            there = {name_of_handler(handler, view) for handler in play.handlers}
-            there |= {topic for handler in play.handlers for topic in handler.listen}
+            names = [(handler, self._handler_name(handler, view)) for handler in play.handlers]
+            there = {topic for handler in play.handlers for topic in handler.listen}
+            for handler, name in names:
+                if name in there and handler.name is not None:
+                    hint = "give each a name of its own; `listen:` is for several that are told together"
+                    self._add(handler, "name", f"the name {name!r} of this handler is taken", hint)
+                there.add(name)
             for step in (*flat(play.nodes), *play.handlers):
                 for position, wanted in enumerate(step.notify):
                     self._check_handler(step, position, wanted, there, view)
+
+    def _handler_name(self, handler: StepNode, view: Variables) -> str:
+        try:
+            return name_of_handler(handler, view)
+        except (StepError, Unsure):
+            hint = "make it from inputs, inventory and vars"
+            self._add(handler, "name", "the handler's name is not known before the run", hint)
+            return handler.task
+
+    def _add(self, step: StepNode, keyword: str, message: str, hint: str) -> None:
+        self.problems.append(step.document.problem(message, (*step.params_path[:-1], keyword), hint=hint))
 
     def _check_handler(self, step: StepNode, position: int, wanted: Any, there: set[str], view: Variables) -> None:
         from runbook.templates import render_value
@@ -202,11 +234,6 @@ def _set_in(play: PlannedPlay) -> set[str]:
     from runbook.plan.names import sets
 
     return {name for step in (*flat(play.nodes), *play.handlers) for name in sets(step)}
-
-
-def _percentage(play: Play) -> float | None:
-    value = play.max_fail_percentage
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _inputs(compiler: _Compiler, plays: Sequence[PlannedPlay]) -> dict[str, Any]:
