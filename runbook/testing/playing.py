@@ -40,8 +40,8 @@ def plan_of(playbook: Path | str, inputs: Mapping[str, str] | None = None, *, ta
 
 def play(plan: Plan, *, mode: Mode = "run", now: datetime | None = None, host: Host | None = None) -> dict[str, Any]:
     """Run a plan, or check it, and give the report; on this machine, or on `host`, a `MemoryHost` for example."""
-    from runbook.engine.clock import stamp
-    from runbook.engine.run import Ears, Run
+    from runbook.engine.run import execute
+    from runbook.engine.stage import Ears, Stage
     from runbook.engine.state import Machine
 
     now = now or datetime.now(UTC)
@@ -50,23 +50,8 @@ def play(plan: Plan, *, mode: Mode = "run", now: datetime | None = None, host: H
     real = host or LocalHost(now=now, cwd=Path.cwd(), env=dict(os.environ), run_id=run_id, listener=ears)
     report = Report()
     guard.install()
-    machine = {"name": "localhost", "os": os.name, "python": "", "user": ""}
-    report(
-        RunStarted(
-            run_id=run_id,
-            playbook=str(plan.playbook_dir),
-            playbook_sha256=plan.sha256,
-            mode=mode,
-            started_at=stamp(now),
-            runbook_version=__version__,
-            machine=machine,
-            inputs=dict(plan.inputs),
-            hosts=("localhost",),
-            steps=len(plan.steps),
-            tags=plan.tags,
-        )
-    )
-    engine = Run(
+    report(_started(plan, run_id, mode, now))
+    stage = Stage(
         plan,
         Machine(Overlay(real, imagined=True) if mode == "check" else real, real),
         report,
@@ -78,8 +63,26 @@ def play(plan: Plan, *, mode: Mode = "run", now: datetime | None = None, host: H
         read_file=lambda name: (Path(plan.playbook_dir) / name).read_text(encoding="utf-8"),
         keep_secret=lambda secret: None,  # noqa: ARG005 - the report is not shown
     )
-    engine.execute()
+    execute(stage)
     return report.to_json()
+
+
+def _started(plan: Plan, run_id: str, mode: Mode, now: datetime) -> RunStarted:
+    from runbook.engine.clock import stamp
+
+    return RunStarted(
+        run_id=run_id,
+        playbook=str(plan.playbook_dir),
+        playbook_sha256=plan.sha256,
+        mode=mode,
+        started_at=stamp(now),
+        runbook_version=__version__,
+        machine={"name": "localhost", "os": os.name, "python": "", "user": ""},
+        inputs=dict(plan.inputs),
+        hosts=("localhost",),
+        steps=len(plan.steps),
+        tags=plan.tags,
+    )
 
 
 def changes_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:

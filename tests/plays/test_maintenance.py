@@ -7,6 +7,7 @@ import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +19,6 @@ from runbook.testing import changes_of, plan_of, play
 NOW = datetime(2026, 3, 10, 2, tzinfo=UTC)
 DAY = 86400
 EXAMPLES = 300 if os.environ.get("CI") else 50  # a slice on a desk, all of them where nobody waits
-FOLDERS = ("logs", "logs/archive", "checkpoints", "export", "reports")
 
 
 def tree(root: Path) -> dict[str, tuple]:
@@ -52,10 +52,12 @@ def told(report: dict) -> list[tuple]:
 
 
 @pytest.fixture(scope="module")
-def upkeep(tmp_path_factory):
-    root = tmp_path_factory.mktemp("plays") / "exp"
-    root.mkdir()
-    return root, plan_of("maintenance.yml", {"exp_dir": str(root), "min_free": "0%"})
+def upkeep():
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # hundreds of folders, and each is flushed to disk
+    with TemporaryDirectory(dir=memory) as folder:
+        root = Path(folder).resolve() / "exp"
+        root.mkdir()
+        yield root, plan_of("maintenance.yml", {"exp_dir": str(root), "min_free": "0%"})
 
 
 def empty(root: Path) -> None:
@@ -119,30 +121,45 @@ def test_an_experiment_that_has_only_begun(upkeep):
 
 
 AGES = st.sampled_from([0, 1, 6.99, 7, 10, 13.99, 14, 20, 29.99, 30, 31, 400, -1])
-WORDS = st.sampled_from(["a", "b", "api", "last_1", "last_2", "best", "model_1", "model_2", "x y", "q'\"", "n\nl", "é"])
-ENDS = st.sampled_from([".out", ".err", ".json", ".pt", ".onnx", ".onnx.data", ".out.gz", ".out.1.gz", ".txt", ""])
-NAMES = st.builds(str.__add__, WORDS, ENDS)
-WHERE = st.sampled_from(FOLDERS)
-FILES = st.tuples(st.just("file"), WHERE, NAMES, AGES, st.sampled_from([b"", b"1\n", b"2\n", gzip.compress(b"1\n")]))
-LINKS = st.tuples(st.sampled_from(["link", "hard", "absolute"]), WHERE, NAMES, st.integers(0, 30), st.just(b""))
-ENTRIES = st.lists(st.one_of(FILES, FILES, FILES, LINKS), max_size=25)
+NAMES = {
+    "logs": [
+        f"{word}{end}" for word in ("api", "x y", "q'\"", "n\nl", "é") for end in (".out", ".err", ".json", ".gz")
+    ],
+    "logs/archive": [f"{word}{end}" for word in ("api.out", "x y.err") for end in (".gz", ".1.gz", ".json", "")],
+    "checkpoints": ["best.pt", "notes.txt", *(f"last_{number}.pt" for number in range(5))],
+    "export": [f"model_{number}.onnx{end}" for number in range(9) for end in ("", "", ".data")],
+    "reports": ["metrics.json", "disk_20260309.txt"],
+}
+PLACES = st.sampled_from(["logs", "logs/archive", "checkpoints", "export", "export", "reports"]).flatmap(
+    lambda folder: st.tuples(st.just(folder), st.sampled_from(NAMES[folder]))
+)
+KINDS = st.sampled_from(["file"] * 5 + ["packed", "link", "hard", "absolute"])
+ENTRIES = st.lists(st.tuples(KINDS, PLACES, AGES), max_size=40)
+
+
+def _rank(entry: tuple) -> int:
+    return ["file", "packed", "hard", "link", "absolute"].index(entry[0])
 
 
 def build(root: Path, entries: list[tuple]) -> None:
-    """Make the files and then the links, each to one of the files or links before it."""
+    """Make the files, no two alike, and then the links, each to one of the files or links before it."""
     made: list[Path] = []
-    for kind, folder, name, number, content in sorted(entries, key=lambda entry: entry[0] != "file"):
+    for number, (kind, (folder, name), age) in enumerate(sorted(entries, key=_rank)):
         path = root / folder / name
-        if os.path.lexists(path) or (kind != "file" and not made):
+        if os.path.lexists(path):
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        if kind == "file":
-            put(path, number * DAY, content)
-        elif kind == "hard":
-            os.link(made[number % len(made)], path, follow_symlinks=False)
+        if kind == "file" or not made:
+            put(path, age * DAY, b"%d\n" % number)
+        elif kind == "packed":
+            put(path, age * DAY, gzip.compress(b"%d\n" % (number - 1), mtime=0))
         else:
-            target = made[number % len(made)]
-            path.symlink_to(target if kind == "absolute" else os.path.relpath(target, path.parent))
+            near = [other for other in made if other.parent == path.parent] or made
+            target = near[int(age) % len(near)]
+            if kind == "hard":
+                os.link(target, path, follow_symlinks=False)
+            else:
+                path.symlink_to(target if kind == "absolute" else os.path.relpath(target, path.parent))
         made.append(path)
 
 
@@ -153,7 +170,7 @@ def precious(root: Path) -> dict[Path, bytes]:
     for path in root.rglob("*"):
         if path.is_symlink():
             target = path.resolve()
-            if target.is_file() and target.parent in {root / "checkpoints", root / "export"} == {path.parent}:
+            if target.is_file() and target.parent == path.parent and path.parent.name in {"checkpoints", "export"}:
                 spared.add(target)
         elif path.is_file():
             age = now - path.stat().st_mtime

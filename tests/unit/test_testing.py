@@ -23,7 +23,7 @@ from runbook.changes import (
 )
 from runbook.errors import Invalid, Moved, TaskFailed
 from runbook.host import Host, LocalHost, Overlay
-from runbook.testing import Case, MemoryHost, cases, plays, run_case
+from runbook.testing import Case, MemoryHost, cases, changes_of, plan_of, play, plays, run_case
 
 HEAD = """
 from collections.abc import Iterator
@@ -284,3 +284,24 @@ def answer(host: Host, root: Path, question) -> str:
         return str(question(host, root))
     except TaskFailed as error:
         return error.message.replace(f"{root}/" if str(root) != "/" else "/", "/")
+
+
+def test_a_playbook_is_played_in_memory(tmp_path):
+    (tmp_path / "book.yml").write_text(
+        "- hosts: localhost\n"
+        "  inputs: {where: {type: path, required: true}}\n"
+        "  steps:\n"
+        '    - files.directory: {path: "{{ where }}"}\n'
+        '    - files.present: {path: "{{ where }}/{{ item }}", content: x}\n'
+        "      loop: [a, b]\n"
+    )
+    plan = plan_of(tmp_path / "book.yml", {"where": "/only/in/memory"})
+    host = MemoryHost()
+    check = play(plan, mode="check", host=host, now=host.now)
+    assert host.find(Path("/"), recursive=True) == []
+    run = play(plan, host=host, now=host.now)
+    assert changes_of(run) == changes_of(check)
+    assert [change["kind"] for change in changes_of(run)] == ["make folder"] * 3 + ["write"] * 2
+    assert host.read(Path("/only/in/memory/b")) == b"x"
+    assert changes_of(play(plan, host=host, now=host.now)) == []
+    assert not Path("/only").exists()
