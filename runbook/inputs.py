@@ -17,8 +17,9 @@ from runbook.value import frozen
 if TYPE_CHECKING:
     from runbook.source import Document, KeyPath
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-NAME_HINT = "a name holds letters, digits and _, and starts with no digit"
+# Words of expressions are no names: nothing could ever read a variable that bears one.
+NAME = re.compile(r"(?!(?:[Tt]rue|[Ff]alse|[Nn]one|and|or|not|in|is|if|else)\Z)[A-Za-z_][A-Za-z0-9_]*")
+NAME_HINT = "a name holds letters, digits and _, starts with no digit, and is no word such as none, true or in"
 _FIELDS = ("type", "required", "default", "help", "choices", "pattern")
 _EXAMPLE = "{type: path, help: what it is for}"
 

@@ -102,7 +102,7 @@ def _cut(part: str, found: list[str], subscript: re.Match[str]) -> list[str]:
 def _no_match(part: str, groups: Mapping[str, Sequence[str]], hosts: Sequence[str]) -> NoMatch:
     if part in groups:
         return NoMatch(f"the group '{part}' has no hosts", "add hosts to it in the inventory")
-    names = [*groups, *hosts, LOCALHOST]
+    names = list(dict.fromkeys([*groups, *hosts, LOCALHOST]))
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     hint = suggest(part, names) or f"the inventory has: {shown}"
     return NoMatch(f"'{part}' matches no host or group", hint)

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runbook.errors import Invalid, Problems, StepError, Unsure, Where
+from runbook.errors import Invalid, Problems, Where
 from runbook.hosts import Inventory
 from runbook.hosts.patterns import LOCALHOST
 from runbook.plan.batches import batches_of, flag_of, percentage_of
@@ -16,16 +16,15 @@ from runbook.plan.context import Context
 from runbook.plan.extra import extra_layer, inputs_of, refuse_unknown
 from runbook.plan.layers import Setting, check_inputs, layers_of, static_view
 from runbook.plan.magic import Place, static_magic
-from runbook.plan.model import Plan, PlannedPlay, StepNode, flat
+from runbook.plan.model import Plan, PlannedPlay, flat
 from runbook.plan.names import Names
+from runbook.plan.notify import check_handlers
 from runbook.plan.reach import check_delegates, check_reach, says_local
 from runbook.plan.tags import Tags
-from runbook.plan.tree import Tree, name_of_handler
+from runbook.plan.tree import Tree
 from runbook.playbook.model import Item, Play, Playbook
 from runbook.registry import Registry
-from runbook.source import Document
-from runbook.suggest import suggest
-from runbook.unknown import first_unknown
+from runbook.source import excerpt_of_file
 from runbook.value import frozen
 from runbook.variables import Layer, Variables
 
@@ -72,13 +71,13 @@ class _Compiler:
         self.problems: list[Invalid] = []
         self.known_tags: set[str] = set()
         self.unsettled: dict[str, Any] = {}
-        self.documents: dict[str, Document] = {}
+        self.documents = {play.document.file: play.document for play in book.plays}
         self.index = 0
 
     def plays(self) -> tuple[PlannedPlay, ...]:
         hosts = [self._hosts(play) for play in self.book.plays]
         if self.problems:
-            raise Problems(self.problems)
+            raise Problems([self._shown(problem) for problem in self.problems])
         if self.request.limit is not None:
             chosen = set(self.inventory.select(self.request.limit))
             hosts = [[name for name in names if name in chosen] for names in hosts]
@@ -146,7 +145,7 @@ class _Compiler:
             where=play.where,
         )
         self._check_names(planned, place, tree)
-        self._check_handlers(planned, views)
+        self.problems += check_handlers(planned, views)
         steps = (*flat(planned.nodes), *planned.handlers)
         self.problems += check_delegates(steps, views, self.inventory, local=says_local(play))
         return planned
@@ -176,53 +175,10 @@ class _Compiler:
             self.problems += names.problems
 
     def _excerpt(self, where: Where) -> str | None:
+        if not where.line:
+            return None
         document = self.documents.get(where.file)
-        return document.excerpt(where) if document and where.line else None
-
-    def _check_handlers(self, play: PlannedPlay, views: Mapping[str, Variables]) -> None:
-        """Find notified handlers that do not exist, and handlers whose names are not known or not their own."""
-        for view in views.values():
-            names = [(handler, self._handler_name(handler, view)) for handler in play.handlers]
-            there = {topic for handler in play.handlers for topic in handler.listen}
-            for handler, name in names:
-                if name in there and handler.name is not None:
-                    hint = "give each a name of its own; `listen:` is for several that are told together"
-                    self._add(handler, "name", f"the name {name!r} of this handler is taken", hint)
-                there.add(name)
-            for step in (*flat(play.nodes), *play.handlers):
-                for position, wanted in enumerate(step.notify):
-                    self._check_handler(step, position, wanted, there, view)
-
-    def _handler_name(self, handler: StepNode, view: Variables) -> str:
-        try:
-            return name_of_handler(handler, view)
-        except (StepError, Unsure):
-            hint = "make it from inputs, inventory and vars"
-            self._add(handler, "name", "the handler's name is not known before the run", hint)
-            return handler.task
-
-    def _add(self, step: StepNode, keyword: str, message: str, hint: str) -> None:
-        self.problems.append(step.document.problem(message, (*step.params_path[:-1], keyword), hint=hint))
-
-    def _check_handler(self, step: StepNode, position: int, wanted: Any, there: set[str], view: Variables) -> None:
-        from runbook.templates import render_value
-
-        path = (*step.params_path[:-1], "notify")
-        if isinstance(step.document.get(path), list):
-            path = (*path, position)
-        try:
-            name = render_value(wanted, view.over(*step.effect.vars))
-        except StepError as error:
-            self.problems.append(step.document.problem(error.message, path, hint=error.hint))
-            return
-        if first_unknown(name) is not None:
-            hint = "make it from inputs, inventory and vars"
-            self.problems.append(
-                step.document.problem("the handler's name is not known before the run", path, hint=hint)
-            )
-        elif name not in there:
-            hint = suggest(str(name), there) or f"the handlers of this play: {', '.join(sorted(there)) or 'none'}"
-            self.problems.append(step.document.problem(f"there is no handler {name!r}", path, hint=hint))
+        return document.excerpt(where) if document else excerpt_of_file(where)
 
 
 def _sections(play: Play) -> list[list[Item]]:

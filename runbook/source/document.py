@@ -112,3 +112,12 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, y
                 if found is not None:
                     return found
     return None
+
+
+def excerpt_of_file(where: Where) -> str | None:
+    """Show a line of a file that was not read as YAML, or is at hand no more."""
+    try:
+        text = Path(where.file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return excerpt(lines_of(text), where.line, where.column) or None
