@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from runbook.cli.opening import reader, redactor_for, started
 from runbook.cli.session import Session
 from runbook.cli.stray import Forgiving, heard
-from runbook.engine.run import Ears, Run
+from runbook.engine.run import execute
+from runbook.engine.stage import Ears, Stage
 from runbook.engine.state import Machine
 from runbook.errors import PendingChanges, RunbookError, TaskFailed
 from runbook.events import Event, Note
@@ -20,21 +21,23 @@ from runbook.folder import Recorder
 from runbook.host import LocalHost, Overlay, guard
 from runbook.journal import Journal
 from runbook.plan.model import Plan
+from runbook.secrets import Redactor
 
 if TYPE_CHECKING:
     from runbook.host import Host
 
 
-def run(session: Session, plan: Plan) -> int:
-    """Run or check a plan; gives the exit code."""
-    options = session.options
-    redactor = redactor_for(plan)
-    observers: list[Callable[[Event], None]] = []
+class Telling:
+    """Tells every observer what happens, masked: each is told, also when another fails, for the report must go on."""
 
-    def emit(event: Event) -> None:
-        masked = redactor.event(event)
+    def __init__(self, redactor: Redactor) -> None:
+        self.redactor = redactor
+        self.observers: list[Callable[[Event], None]] = []
+
+    def __call__(self, event: Event) -> None:
+        masked = self.redactor.event(event)
         fault: RunbookError | None = None
-        for observer in observers:  # each is told, also when another fails: the report says what became of the run
+        for observer in self.observers:
             try:
                 observer(masked)
             except RunbookError as error:
@@ -42,14 +45,14 @@ def run(session: Session, plan: Plan) -> int:
         if fault:
             raise fault
 
+
+def run(session: Session, plan: Plan) -> int:
+    """Run or check a plan; gives the exit code."""
+    options = session.options
+    tell = Telling(redactor_for(plan))
     with ExitStack() as stack:
         crashed = [told for run_id in session.store.crashed_runs() if (told := session.store.recover(run_id))]
-        folder = session.store.open_run(session.run_id)
-        stack.callback(folder.close)
-        journal = Journal(folder.journal)
-        stack.callback(journal.close)
-        recorder = Recorder(folder, also=options.report)
-        observers += [journal, recorder, *_screens(session, folder.report, stack)]
+        recorder = _recorded(session, tell, stack)
         ears = Ears()
         real = LocalHost(
             now=session.started, cwd=Path.cwd(), env=dict(os.environ), run_id=session.run_id, listener=ears
@@ -57,27 +60,43 @@ def run(session: Session, plan: Plan) -> int:
         stack.callback(real.close)
         host: Host = Overlay(real, imagined=True) if options.mode == "check" else real
         guard.install()
-        notes = [*(Note(text) for text in crashed), *(Note(text, where) for where, text in plan.notes)]
-        notes += [
-            Note(f"the secret {name!r} is too short to be masked where it is part of a text") for name in redactor.short
-        ]
-        engine = Run(
+        stage = Stage(
             plan,
             Machine(host, real, real.stop),
-            emit,
+            tell,
             run_id=session.run_id,
             mode=options.mode,
             diff=options.diff,
             ears=ears,
             prompt=_prompt,
             read_file=reader(session.path.resolve().parent),
-            keep_secret=lambda secret: redactor.add(secret.reveal()),
+            keep_secret=lambda secret: tell.redactor.add(secret.reveal()),
         )
-        with heard(ears, redactor.mask):
-            code = engine.execute([started(session, plan, redactor), *notes])
+        with heard(ears, tell.redactor.mask):
+            code = execute(stage, [started(session, plan, tell.redactor), *_notes(plan, crashed, tell.redactor)])
         changed = recorder.report.to_json()["summary"]["changed"]
     session.store.tidy()
     return PendingChanges.exit_code if options.fail_on_change and not code and changed else code
+
+
+def _recorded(session: Session, tell: Telling, stack: ExitStack) -> Recorder:
+    """Open the run's folder and let its journal, its report and the screen hear of it."""
+    folder = session.store.open_run(session.run_id)
+    stack.callback(folder.close)
+    journal = Journal(folder.journal)
+    stack.callback(journal.close)
+    recorder = Recorder(folder, also=session.options.report)
+    tell.observers += [journal, recorder, *_screens(session, folder.report, stack)]
+    return recorder
+
+
+def _notes(plan: Plan, crashed: list[str], redactor: Redactor) -> list[Note]:
+    """Give what is worth knowing before the first step."""
+    return [
+        *(Note(text) for text in crashed),
+        *(Note(text, where) for where, text in plan.notes),
+        *(Note(f"the secret {name!r} is too short to be masked where it is part of a text") for name in redactor.short),
+    ]
 
 
 def _screens(session: Session, report: Path, stack: ExitStack) -> list[Callable[[Event], None]]:
