@@ -35,20 +35,27 @@ class RunFolder:
         self.report = path / REPORT
         self.journal = path / JOURNAL
         self._lock = lock
+        self._told = True
 
     def write_report(self, record: Json) -> None:
         """Replace the report, whole and durable; RunbookError where that is refused."""
+        self._told = False
         try:
             replace_file(self.report, encode(record), spare=self.path / SPARE, mode=0o600)
         except OSError as error:
             raise cannot_write(self.report, error) from error
+        self._told = True
 
     def close(self) -> None:
-        """Say that the run has ended: its final report is written. A run that did not come to begin leaves nothing."""
+        """Say that the run has ended. A run that did not come to begin leaves nothing.
+
+        One whose last report could not be written stays `alive`, for the next start to write it out of the journal.
+        """
         if not self.report.exists():
             shutil.rmtree(self.path, ignore_errors=True)
-        with suppress(OSError):  # the next start finds a finished report and clears this away
-            os.unlink(self.path / ALIVE)
+        if self._told:
+            with suppress(OSError):  # the next start finds a finished report and clears this away
+                os.unlink(self.path / ALIVE)
         self._lock.release(force=True)
 
 

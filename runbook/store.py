@@ -78,8 +78,9 @@ class Store:
         for run_id in self._ids():
             if os.path.lexists(self.runs / run_id / ALIVE):
                 with _held(self.runs / run_id / ALIVE) as free:
-                    if free:
-                        found.append(run_id)
+                    found.extend([run_id] if free else [])
+            else:
+                _begun(self.runs / run_id)
         return found
 
     def recover(self, run_id: str) -> str | None:
@@ -205,8 +206,9 @@ def _begun(folder: Path) -> bool:
     """Say whether there is anything of a run here; a folder that a start has just made is left to it."""
     if (folder / REPORT).exists() or (folder / JOURNAL).exists():
         return True
-    if time.time() - folder.stat().st_mtime > STARTING_S:
-        _drop(folder)
+    with suppress(FileNotFoundError):  # another start has just dropped it
+        if time.time() - folder.stat().st_mtime > STARTING_S:
+            _drop(folder)
     return False
 
 

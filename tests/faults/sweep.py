@@ -96,7 +96,7 @@ class Bench:
             yield f"said that all is well, but it is not: {difference(tree(box.work), self.end)}"
         if ran.rc == 0 and point.call in {"fsync", "fdatasync"}:
             yield "took no notice of what may be lost with the power"
-        if ran.rc and error_text(error) not in ran.text:
+        if ran.rc and error_text(error) not in ran.text.lower():
             yield f"did not say what the system said: {ran.text}"
         yield from self.wrong_now(box)
         yield from leftovers(box.work)
@@ -174,4 +174,4 @@ def sweep(points: Iterable[tuple], check: Callable[..., Iterable[str]]) -> None:
 
 
 def error_text(error: str) -> str:
-    return {"ENOSPC": "No space left on device", "EIO": "Input/output error", "EACCES": "Permission denied"}[error]
+    return {"ENOSPC": "no space left on device", "EIO": "input/output error", "EACCES": "permission denied"}[error]

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.fault
 
 
 def test_killed_at_any_call_that_touches_its_files(bench):
-    points = spread(bench.points, 16)
+    points = spread(bench.points, 9)
     sweep([(point,) for point in points], bench.killed_at)
 
 
@@ -21,7 +21,7 @@ def test_killed_between_those_calls(bench):
         for nth in range(start, bench.totals[call] + 1)
         if Point(call, nth) not in bench.points
     ]
-    sweep([(point,) for point in spread(others[:: max(1, len(others) // 60)], 2)], bench.killed_at)
+    sweep([(point,) for point in spread(others[:: max(1, len(others) // 60)], 1)], bench.killed_at)
 
 
 def test_not_killed_after_the_last_call(bench):

@@ -68,7 +68,7 @@ def test_a_finished_run_outlives_the_power(bench, tmp_path, later):
 
 
 def test_a_run_cut_off_at_any_call_loses_nothing(bench, tmp_path):
-    for number, point in enumerate(spread(bench.points, 4)):
+    for number, point in enumerate(spread(bench.points, 2)):
         wrong = lost(bench, tmp_path / "disk", (point, "signal=SIGKILL"), later=bool(number % 2))
         assert not wrong, f"{point}: {wrong}"
 

@@ -174,6 +174,35 @@ def test_a_run_that_ended_and_was_killed_before_it_said_so_did_not_crash(store):
     assert not (store.runs / run_id / "alive").exists()
 
 
+def test_a_folder_that_came_to_nothing_is_cleared_away_after_a_while(store):
+    folder = store.runs / store.new_id()
+    folder.mkdir(parents=True)
+    assert store.crashed_runs() == []
+    assert folder.exists(), "a start may have made it just now"
+    os.utime(folder, (0, 0))
+    assert store.crashed_runs() == []
+    assert not folder.exists()
+
+
+def test_a_last_report_that_could_not_be_written_is_made_good_by_the_next_start(store, monkeypatch):
+    run = store.open_run(store.new_id())
+    run.write_report(record(run.run_id, status="running"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(RunbookError, match="No space left"):
+            run.write_report(record(run.run_id))
+    run.close()
+    assert store.crashed_runs() == [run.run_id], "it stays alive, so that the next start looks at it"
+    run = store.open_run(store.new_id())
+    run.write_report(record(run.run_id))
+    run.close()
+    assert not (run.path / "alive").exists()
+
+
 def test_a_thousand_runs_are_looked_through_in_no_time(store):
     for number in range(1000):
         (store.runs / f"20250301T020000Z-{number:06}").mkdir(parents=True)
