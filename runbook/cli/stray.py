@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Literal
 
 from runbook.cli.streams import silence
-from runbook.engine.run import Ears
+from runbook.engine.stage import Ears
 from runbook.events import Event
 
 

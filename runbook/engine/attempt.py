@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from runbook.engine import registers
 from runbook.engine.border import border
 from runbook.engine.clock import seconds, within
 from runbook.engine.params import prepare, secrets_in
 from runbook.engine.rounds import Record, perform
+from runbook.engine.stage import Stage
 from runbook.engine.state import HostState
 from runbook.errors import StepError, Stopped, TaskFailed, TimedOut, Unsure
 from runbook.events import Applied, Failure, Notified, Output, Planned, Progress, Result, Settled, StepId
@@ -21,9 +22,6 @@ from runbook.templates import Condition, render_value
 from runbook.unknown import Unknown
 from runbook.variables import Variables, folded
 
-if TYPE_CHECKING:
-    from runbook.engine.run import Run
-
 
 class Attempt:
     """The attempts at one step, or at one item of its loop, on one host.
@@ -31,8 +29,8 @@ class Attempt:
     `changes` are those of the last attempt, `register` what it leaves, `count` how many there were.
     """
 
-    def __init__(self, run: Run, node: StepNode, state: HostState, step: StepId, item: str | None) -> None:
-        self.run, self.node, self.state, self.step, self.item = run, node, state, step, item
+    def __init__(self, stage: Stage, node: StepNode, state: HostState, step: StepId, item: str | None) -> None:
+        self.stage, self.node, self.state, self.step, self.item = stage, node, state, step, item
         self.changes: list[dict[str, Any]] = []
         self.register: Any = None
         self.count = 0
@@ -41,7 +39,7 @@ class Attempt:
     def until_done(self, view: Variables) -> Result:
         """Try until it is good, or the retries are used up. Ansible's `retries` come on top of the first attempt."""
         effect = self.node.effect
-        host = self.run.host_of(self.state, self.node, view)
+        host = self.stage.host_of(self.state, self.node, view)
         retries = 0
         if effect.until is not None or effect.retries is not None:
             retries = _count(render_value(effect.retries if effect.retries is not None else 3, view))
@@ -84,7 +82,7 @@ class Attempt:
             self.register = registers.failed(failure.message, failure.data, changed=changed)
         else:
             known = registers.registered(data, changed=changed, failed=self._doubtful(record), changes=record.changes)
-            self.register = registers.labelled(known, f"depends on {self.run.label(self.node, self.step.name)}")
+            self.register = registers.labelled(known, f"depends on {self.stage.label(self.node, self.step.name)}")
         if self._retried:
             self.register["attempts"] = self.count
         return self._judged(view, record, said, failure)
@@ -131,7 +129,7 @@ class Attempt:
         names = tuple(str(render_value(name, view)) for name in self.node.notify)
         if names:
             self.state.notified += [name for name in names if name not in self.state.notified]
-            self.run.emit(Notified(self.state.name, names))
+            self.stage.emit(Notified(self.state.name, names))
         return names
 
     def _act(self, view: Variables, host: Host, record: Record) -> Said | None:
@@ -139,15 +137,15 @@ class Attempt:
         node, effect = self.node, self.node.effect
         want = node.ready or prepare(node, view)
         for secret in secrets_in(want):
-            self.run.keep_secret(secret)
+            self.stage.keep_secret(secret)
         limit = None if effect.timeout is None else seconds(render_value(effect.timeout, view), "timeout")
         environment: dict[str, str] = {}
         for part in effect.environment:
             environment |= _environment(render_value(part, view))
         deadline = None if limit is None else time.monotonic() + limit
-        host.begin(self.run.label(node, self.step.name), deadline=deadline, env=environment)
+        host.begin(self.stage.label(node, self.step.name), deadline=deadline, env=environment)
         listener = _Ear(self, hidden=render_value(effect.no_log, view) is True)
-        with border(node.spec, host), self.run.listening(listener), listener:
+        with border(node.spec, host), self.stage.listening(listener), listener:
             if node.spec.kind == "directive":
                 return within(limit, lambda: self._directive(want, view, host), listener.stop)
             within(limit, lambda: perform(node.spec, want, host, record, listener), listener.stop)
@@ -163,7 +161,7 @@ class Attempt:
         elif said.facts:
             self.state.facts.update(said.facts)
         if said.prompt is not None and host.sleep(0):
-            self.run.prompt(said.prompt, said.wait)
+            self.stage.prompt(said.prompt, said.wait)
         elif said.wait:
             host.sleep(said.wait)
         return said
@@ -193,24 +191,24 @@ class _Ear:
     def planned(self, changes: list[dict[str, Any]], attempt: int) -> None:
         if self._over:
             raise self._over
-        self._attempt.run.emit(Planned(self._attempt.step, changes, self._attempt.item, attempt))
+        self._attempt.stage.emit(Planned(self._attempt.step, changes, self._attempt.item, attempt))
 
     def applied(self, position: int) -> None:
         if self._over:
             raise self._over
-        self._attempt.run.emit(Applied(self._attempt.step, position))
+        self._attempt.stage.emit(Applied(self._attempt.step, position))
 
     def settled(self, *, ok: bool) -> None:
         if not self._over:
-            self._attempt.run.emit(Settled(self._attempt.step, ok))
+            self._attempt.stage.emit(Settled(self._attempt.step, ok))
 
     def output(self, stream: Any, line: str) -> None:
         if not (self._hidden or self._over):
-            self._attempt.run.emit(Output(self._attempt.step, stream, line))
+            self._attempt.stage.emit(Output(self._attempt.step, stream, line))
 
     def progress(self, text: str, done: float, total: float, unit: str = "B") -> None:
         if not self._over:
-            self._attempt.run.emit(Progress(self._attempt.step, text, done, total, unit))
+            self._attempt.stage.emit(Progress(self._attempt.step, text, done, total, unit))
 
 
 def _refuse(change: Any) -> None:

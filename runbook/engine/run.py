@@ -1,184 +1,68 @@
-"""Runs a plan: plays, batches, blocks, handlers; tells the observers what happens."""
+"""Runs a plan, play by play and batch by batch, and gives the exit code."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
 
 from runbook.engine.clock import stamp
-from runbook.engine.facts import said_of_run
-from runbook.engine.flags import flag
-from runbook.engine.state import Frame, HostState, Machine
-from runbook.engine.step import StepRun
+from runbook.engine.stage import Stage
 from runbook.engine.walk import Walk
 from runbook.errors import Bug, RunbookError, Stopped
-from runbook.events import Event, Mode, PlayStarted, RunFinished, RunStatus
-from runbook.host import Host, Listener
-from runbook.plan.layers import inventory_layers
-from runbook.plan.magic import Place, magic
-from runbook.plan.model import Plan, PlannedPlay, StepNode
-from runbook.units import Secret
-from runbook.variables import Variables
-
-Observer = Callable[[Event], None]
+from runbook.events import Event, PlayStarted, RunFinished, RunStatus
+from runbook.plan.model import PlannedPlay
 
 
-class Ears:
-    """Hands what a host's changes say to the step at work."""
-
-    def __init__(self) -> None:
-        self.now: Listener | None = None
-
-    def output(self, stream: Any, line: str) -> None:
-        if self.now:
-            self.now.output(stream, line)
-
-    def progress(self, text: str, done: float, total: float, unit: str = "B") -> None:
-        if self.now:
-            self.now.progress(text, done, total, unit)
-
-
-class Run:
-    """A plan at work. `emit` masks and hands on events; `machine` is where every local host's steps act."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        machine: Machine,
-        emit: Observer,
-        *,
-        run_id: str,
-        mode: Mode,
-        diff: bool,
-        ears: Ears,
-        prompt: Callable[[str, float], None],
-        read_file: Callable[[str], str],
-        keep_secret: Callable[[Secret], None],
-    ) -> None:
-        self.plan, self.machine, self.emit = plan, machine, emit
-        self.run_id, self.mode, self.diff = run_id, mode, diff
-        self.prompt, self.read_file, self.keep_secret = prompt, read_file, keep_secret
-        self._ears = ears
-        self.states: dict[str, HostState] = {}
-        self._magic: dict[str, dict[str, Any]] = {}
-        self._known: Callable[[str], dict[str, Any]] = lambda _: {}
-        self._layers: dict[str, tuple[Mapping[str, Any], ...]] = {}
-
-    def execute(self, opening: Sequence[Event] = ()) -> int:
-        """Tell the opening, run every play, and give the exit code; a signal ends the run in good order."""
-        began = time.monotonic()
-        try:
-            for event in opening:
-                self.emit(event)
-            for play in self.plan.plays:
-                if not self._play(play):
-                    break
-            status, code = self._verdict()
-        except Stopped as stopped:
-            status, code = "interrupted", stopped.exit_code
-        except Exception as error:
-            with suppress(RunbookError):  # what is raised already says what is wrong
-                self._end("failed", getattr(error, "exit_code", Bug.exit_code), began)
-            raise
-        self._end(status, code, began)
-        return code
-
-    def _end(self, status: RunStatus, code: int, began: float) -> None:
-        end = RunFinished(status, code, stamp(), round(time.monotonic() - began, 6))
-        try:
-            self.emit(end)
-        except Stopped:  # everything is done, and the record must say so
-            self.emit(end)
-
-    def _verdict(self) -> tuple[RunStatus, int]:
-        if any(state.failed for state in self.states.values()):
-            return "failed", 1
-        if any(state.unreachable for state in self.states.values()):
-            return "unreachable", 3
-        return "ok", 0
-
-    def _play(self, play: PlannedPlay) -> bool:
-        """Run a play batch by batch; False stops the run."""
-        self.emit(PlayStarted(play.name, play.hosts))
-        for batch in play.batches:
-            states = [self._state(name) for name in batch]
-            for state in states:
-                state.over = False
-            states = [state for state in states if state.active]
-            self._prepare(play, batch)
-            walk = Walk(self, play, states)
-            walk.go()
-            if walk.ended:
+def execute(stage: Stage, opening: Sequence[Event] = ()) -> int:
+    """Tell the opening, run every play, and give the exit code; a signal ends the run in good order."""
+    began = time.monotonic()
+    try:
+        for event in opening:
+            stage.emit(event)
+        for play in stage.plan.plays:
+            if not _play(stage, play):
                 break
-            if states and not any(state.active or state.over for state in states):
-                return False
-        return True
+        status, code = _verdict(stage)
+    except Stopped as stopped:
+        status, code = "interrupted", stopped.exit_code
+    except Exception as error:
+        with suppress(RunbookError):  # what is raised already says what is wrong
+            _end(stage, "failed", getattr(error, "exit_code", Bug.exit_code), began)
+        raise
+    _end(stage, status, code, began)
+    return code
 
-    def _state(self, name: str) -> HostState:
-        return self.states.setdefault(name, HostState(name, self.machine))
 
-    def _prepare(self, play: PlannedPlay, batch: tuple[str, ...]) -> None:
-        plan = self.plan
-        place = Place(play.name, play.hosts, str(plan.playbook_dir), plan.tags, plan.inventory)
-        said = said_of_run(self.machine.host, run_id=self.run_id, mode=self.mode, diff=self.diff)
+def _end(stage: Stage, status: RunStatus, code: int, began: float) -> None:
+    end = RunFinished(status, code, stamp(), round(time.monotonic() - began, 6))
+    try:
+        stage.emit(end)
+    except Stopped:  # everything is done, and the record must say so
+        stage.emit(end)
 
-        def known(name: str) -> dict[str, Any]:
-            return magic(place, name, batch=batch, said=said, view_of=self._view_of, active=self._is_active)
 
-        self._known = known
-        for name in play.hosts:
-            self._layers[name] = tuple(layer.values for layer in reversed(play.layers[name]))
-            self._magic[name] = known(name)
+def _verdict(stage: Stage) -> tuple[RunStatus, int]:
+    if any(state.failed for state in stage.states.values()):
+        return "failed", 1
+    if any(state.unreachable for state in stage.states.values()):
+        return "unreachable", 3
+    return "ok", 0
 
-    def _view_of(self, name: str) -> Variables:
-        """Give the variables of any host of the inventory, for `hostvars`."""
-        if name not in self._layers:
-            layers = inventory_layers(self.plan.inventory, name)
-            self._layers[name] = tuple(layer.values for layer in reversed(layers))
-            self._magic[name] = self._known(name)
-        return self.view(self._state(name), None, Frame())
 
-    def _is_active(self, name: str) -> bool:
-        return self._state(name).active
-
-    def view(self, state: HostState, node: StepNode | None, frame: Frame) -> Variables:
-        """Give the variables a step sees, from high to low."""
-        layers = (
-            self._magic[state.name],
-            self.plan.extra.values,
-            *frame.layers,
-            state.facts,
-            state.included,
-            *(node.effect.vars if node else ()),
-            *self._layers[state.name],
-        )
-        return Variables(layers, environ=state.machine.host.env, reader=self.read_file)
-
-    def host_of(self, state: HostState, node: StepNode, view: Variables) -> Host:
-        """Give the host that a step acts on: the run's, the real one, or one to rehearse on, as `check_mode` says."""
-        wish = flag("check_mode", node.effect.check_mode, view)
-        if wish is True and not state.machine.host.imagined:
-            from runbook.host import Overlay
-
-            return Overlay(state.machine.real, imagined=True)
-        return state.machine.real if wish is False else state.machine.host
-
-    @contextmanager
-    def listening(self, listener: Listener) -> Iterator[None]:
-        before, self._ears.now = self._ears.now, listener
-        try:
-            yield
-        finally:
-            self._ears.now = before
-
-    @staticmethod
-    def label(node: StepNode, name: str) -> str:
-        """Name a step as reasons do: `step 4 'restart the API'`."""
-        return f"step {node.index} {name!r}"
-
-    def step(self, play: PlannedPlay, node: StepNode, state: HostState, frame: Frame) -> StepRun:
-        step = StepRun(self, node, state, frame, play.name)
-        step.result = step.execute()
-        return step
+def _play(stage: Stage, play: PlannedPlay) -> bool:
+    """Run a play batch by batch; False stops the run."""
+    stage.emit(PlayStarted(play.name, play.hosts))
+    for batch in play.batches:
+        states = [stage.state(name) for name in batch]
+        for state in states:
+            state.over = False
+        states = [state for state in states if state.active]
+        stage.prepare(play, batch)
+        walk = Walk(stage, play, states)
+        walk.go()
+        if walk.ended:
+            break
+        if states and not any(state.active or state.over for state in states):
+            return False
+    return True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runbook.engine import registers
 from runbook.engine.attempt import Attempt
 from runbook.engine.clock import Abandoned, seconds, stamp
 from runbook.engine.flags import check_flags, settled_flag
 from runbook.engine.loops import items_of, label_of, variables_of
+from runbook.engine.stage import Stage
 from runbook.engine.state import Frame, HostState
 from runbook.errors import StepError, Stopped, TaskFailed, Unsure
 from runbook.events import Failure, ItemFinished, Result, Status, StepFinished, StepId, StepStarted
@@ -21,15 +22,12 @@ from runbook.unknown import Unknown
 from runbook.value import record
 from runbook.variables import Variables
 
-if TYPE_CHECKING:
-    from runbook.engine.run import Run
-
 
 @record
 class StepRun:
     """A step at work. `register` is what it leaves for later steps, `before` what its name held until now."""
 
-    run: Run
+    stage: Stage
     node: StepNode
     state: HostState
     frame: Frame
@@ -43,10 +41,10 @@ class StepRun:
     def execute(self) -> Result:
         """Run the step and tell the observers; never raises for what a task does, and `Stopped` when that is told."""
         began, at = time.monotonic(), stamp()
-        view = self.run.view(self.state, self.node, self.frame)
+        view = self.stage.view(self.state, self.node, self.frame)
         self.before = self.state.facts.get(self.node.register or "", MISSING)
         self.id = self._identify(view)
-        self.run.emit(StepStarted(self.id, at))
+        self.stage.emit(StepStarted(self.id, at))
         try:
             check_flags(self.node, view)
             result = self._looped(view) if self.node.loop else self._single(view, None)
@@ -61,7 +59,7 @@ class StepRun:
             self._ignore(result, view)
             self._force(result, view)
             self._keep(result)
-        self.run.emit(StepFinished(result))
+        self.stage.emit(StepFinished(result))
         if self.stopped is not None:
             raise self.stopped
         return result
@@ -83,7 +81,7 @@ class StepRun:
 
     def _single(self, view: Variables, item: str | None) -> Result:
         """Run once, for no item or for one."""
-        attempt = Attempt(self.run, self.node, self.state, self.id, item)
+        attempt = Attempt(self.stage, self.node, self.state, self.id, item)
         try:
             for condition in self.node.effect.when:
                 if (false := condition.first_false(view)) is not None:
@@ -121,14 +119,14 @@ class StepRun:
         assert loop is not None
         for position, value in enumerate(items):
             if position and loop.pause:
-                self.run.host_of(self.state, self.node, view).sleep(seconds(render_value(loop.pause, view), "pause"))
+                self.stage.host_of(self.state, self.node, view).sleep(seconds(render_value(loop.pause, view), "pause"))
             inner = view.over(variables_of(loop, items, position))
             result = self._single(inner, label_of(loop, value, inner))
             kept.append(registers.item_of(self.register, loop.variable, value))
             if self.node.register:
                 self.state.facts[self.node.register] = kept[-1]
             results.append(result)
-            self.run.emit(ItemFinished(result))
+            self.stage.emit(ItemFinished(result))
             if self.state.over or self.stopped:
                 break
         self.register = registers.looped(kept)
@@ -164,7 +162,7 @@ class StepRun:
         return Result(self.id, "failed", error=failure, data=self.register, changes=changes)
 
     def _reason(self) -> str:
-        return f"depends on {self.run.label(self.node, self.id.name)}"
+        return f"depends on {self.stage.label(self.node, self.id.name)}"
 
     def _ignore(self, result: Result, view: Variables) -> None:
         if result.status == "failed" and settled_flag("ignore_errors", self.node.effect.ignore_errors, view):
@@ -173,7 +171,7 @@ class StepRun:
     def _force(self, result: Result, view: Variables) -> None:
         """Mark what was done for real in a check, as `check_mode: false` says."""
         written = self.node.effect.check_mode
-        if self.run.mode == "check" and written is not None and result.status not in ("skipped", "unsure"):
+        if self.stage.mode == "check" and written is not None and result.status not in ("skipped", "unsure"):
             result.forced = not settled_flag("check_mode", written, view)
 
     def _keep(self, result: Result) -> None:

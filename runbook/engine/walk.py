@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from runbook.engine import registers
 from runbook.engine.flags import settled_flag
 from runbook.engine.handlers import Handlers
 from runbook.engine.loops import items_of, label_of, variables_of
+from runbook.engine.stage import Stage
 from runbook.engine.state import Frame, HostState
 from runbook.engine.step import StepRun
 from runbook.errors import StepError, Unsure
@@ -16,9 +16,6 @@ from runbook.events import Failure, Rescued, Result, Status, StepFinished, StepI
 from runbook.plan.model import BlockNode, Node, PlannedPlay, StepNode, flat
 from runbook.plan.names import sets
 from runbook.unknown import Unknown
-
-if TYPE_CHECKING:
-    from runbook.engine.run import Run
 
 Frames = Mapping[str, Frame]
 
@@ -30,10 +27,10 @@ class Ended(Exception):
 class Walk:
     """One batch of hosts on its way through a play, step by step, all hosts at each."""
 
-    def __init__(self, run: Run, play: PlannedPlay, states: Sequence[HostState]) -> None:
-        self.run, self.play, self.states = run, play, states
+    def __init__(self, stage: Stage, play: PlannedPlay, states: Sequence[HostState]) -> None:
+        self.stage, self.play, self.states = stage, play, states
         self.ended = False
-        self._handlers = Handlers(play, lambda state: run.view(state, None, Frame()), self._handle)
+        self._handlers = Handlers(play, lambda state: stage.view(state, None, Frame()), self._handle)
         self._rescued = 0  # how many blocks around the step at work have a rescue
         self._last: dict[str, tuple[StepId, object]] = {}
 
@@ -60,10 +57,10 @@ class Walk:
 
     def _step(self, node: StepNode, live: Sequence[HostState], frames: Frames) -> None:
         """Run a step on every host; what one failure means for the others is settled when all are through."""
-        first = self.run.view(live[0], node, frames[live[0].name])
+        first = self.stage.view(live[0], node, frames[live[0].name])
         once = settled_flag("run_once", node.effect.run_once, first)
         for state in live[:1] if once else live:
-            step = self.run.step(self.play, node, state, frames[state.name])
+            step = self._run(node, state, frames[state.name])
             self._take(step, state)
             if once:
                 self._share(node, state, live[1:])
@@ -87,7 +84,7 @@ class Walk:
                 state.failed = Failure("TaskFailed", why)
 
     def _handle(self, handler: StepNode, state: HostState, frames: Frames) -> None:
-        self._take(self.run.step(self.play, handler, state, frames[state.name]), state)
+        self._take(self._run(handler, state, frames[state.name]), state)
 
     def _take(self, step: StepRun, state: HostState) -> None:
         result = step.result
@@ -103,6 +100,11 @@ class Walk:
                 for mine, theirs in ((done.facts, state.facts), (done.included, state.included)):
                     if name in mine:
                         theirs[name] = mine[name]
+
+    def _run(self, node: StepNode, state: HostState, frame: Frame) -> StepRun:
+        step = StepRun(self.stage, node, state, frame, self.play.name)
+        step.result = step.execute()
+        return step
 
     def _block(self, node: BlockNode, live: Sequence[HostState], frames: Frames) -> None:
         if node.hosts is not None:
@@ -139,7 +141,7 @@ class Walk:
         self.nodes(node.rescue, failed, frames)
         for state in failed:
             if not state.failed and state.name in causes:
-                self.run.emit(Rescued(causes[state.name][0]))
+                self.stage.emit(Rescued(causes[state.name][0]))
 
     def _entries(
         self, node: BlockNode, live: Sequence[HostState], frames: Frames
@@ -157,7 +159,7 @@ class Walk:
 
     def _frames(self, node: BlockNode, state: HostState, frame: Frame) -> list[Frame]:
         """Give the frames an include is run with on a host; where its condition is false, none: each step says so."""
-        view = self.run.view(state, None, frame)
+        view = self.stage.view(state, None, frame)
         loop, frames, false = node.loop, [], None
         try:
             items = [None] if loop is None else items_of(loop, view)
@@ -183,7 +185,7 @@ class Walk:
         for step in flat([node]):
             identity = self._identity(step, state)
             failure = Failure("TaskFailed", reason, hint) if status == "failed" else None
-            self.run.emit(StepFinished(Result(identity, status, reason=reason, error=failure)))
+            self.stage.emit(StepFinished(Result(identity, status, reason=reason, error=failure)))
             if failure:
                 state.failed = failure
                 self._last[state.name] = (identity, registers.failed(reason, {}, changed=False))
@@ -212,7 +214,7 @@ class Walk:
 
     def _wanted(self, node: StepNode, state: HostState, frame: Frame) -> bool:
         """Ask the condition of a `meta`; one that cannot be answered is told as the step's result."""
-        view = self.run.view(state, node, frame)
+        view = self.stage.view(state, node, frame)
         try:
             return all(condition.evaluate(view) for condition in node.effect.when)
         except Unsure as unsure:
@@ -221,7 +223,7 @@ class Walk:
             state.failed = Failure(type(error).__name__, error.message, error.hint)
             result = Result(self._identity(node, state), "failed", error=state.failed)
             self._last[state.name] = (result.step, registers.failed(error.message, {}, changed=False))
-        self.run.emit(StepFinished(result))
+        self.stage.emit(StepFinished(result))
         return False
 
     def _clear(self) -> None:
