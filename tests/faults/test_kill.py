@@ -9,7 +9,7 @@ pytestmark = pytest.mark.fault
 
 
 def test_killed_at_any_call_that_touches_its_files(bench):
-    points = spread(bench.points, 9)
+    points = spread(bench.points, 6)
     sweep([(point,) for point in points], bench.killed_at)
 
 
