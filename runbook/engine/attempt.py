@@ -9,12 +9,12 @@ from runbook.engine import registers
 from runbook.engine.border import border
 from runbook.engine.clock import seconds, within
 from runbook.engine.params import prepare, secrets_in
-from runbook.engine.rounds import Record, perform
+from runbook.engine.rounds import Record, look_aside, perform
 from runbook.engine.stage import Stage
 from runbook.engine.state import HostState
 from runbook.errors import StepError, Stopped, TaskFailed, TimedOut, Unsure
 from runbook.events import Applied, Failure, Notified, Output, Planned, Progress, Result, Settled, StepId
-from runbook.host import Host
+from runbook.host import Host, Overlay
 from runbook.host.guard import drive
 from runbook.plan.model import StepNode
 from runbook.task import Said
@@ -143,7 +143,11 @@ class Attempt:
         for part in effect.environment:
             environment |= _environment(render_value(part, view))
         deadline = None if limit is None else time.monotonic() + limit
-        host.begin(self.stage.label(node, self.step.name), deadline=deadline, env=environment)
+        label, pending = self.stage.label(node, self.step.name), self.state.machine.host
+        if isinstance(pending, Overlay) and not host.imagined:
+            pending.begin(label, deadline=deadline, env=environment)
+            look_aside(node.spec, want, pending)
+        host.begin(label, deadline=deadline, env=environment)
         listener = _Ear(self, hidden=render_value(effect.no_log, view) is True)
         with border(node.spec, host), self.stage.listening(listener), listener:
             if node.spec.kind == "directive":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import field
 from typing import Any, Protocol
 
 from runbook.changes import Change
-from runbook.errors import Moved, NotConverged, Stopped, TaskFailed, Unsure
+from runbook.engine.border import border
+from runbook.errors import Moved, NotConverged, StepError, Stopped, TaskFailed, Unsure
 from runbook.host import Host, Overlay
 from runbook.host.guard import drive
 from runbook.task import TaskSpec
@@ -89,6 +91,14 @@ def ask(spec: TaskSpec, want: Any, host: Host) -> tuple[list[Change], Any]:
             hint='declare it `@task` (a state) or `@task(kind="action")`',
         )
     return changes, data
+
+
+def look_aside(spec: TaskSpec, want: Any, pending: Overlay) -> None:
+    """Raise Unsure where a step that a check runs for real reads what is only pending; other errors are its own."""
+    aside = pending.aside()
+    with suppress(StepError), border(spec, aside):
+        if spec.kind != "directive":
+            ask(spec, want, aside)
 
 
 def leftover(spec: TaskSpec, changes: Sequence[Change], done: set[tuple[str, str]], host: Host) -> bool:

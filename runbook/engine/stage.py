@@ -10,7 +10,7 @@ from runbook.engine.facts import said_of_run
 from runbook.engine.flags import flag
 from runbook.engine.state import Frame, HostState, Machine
 from runbook.events import Event, Mode
-from runbook.host import Host, Listener
+from runbook.host import Host, Listener, Overlay
 from runbook.plan.layers import inventory_layers
 from runbook.plan.magic import Place, magic
 from runbook.plan.model import Plan, PlannedPlay, StepNode
@@ -106,10 +106,8 @@ class Stage:
     def host_of(self, state: HostState, node: StepNode, view: Variables) -> Host:
         """Give the host that a step acts on: the run's, the real one, or one to rehearse on, as `check_mode` says."""
         wish = flag("check_mode", node.effect.check_mode, view)
-        if wish is True and not state.machine.host.imagined:
-            from runbook.host import Overlay
-
-            return Overlay(state.machine.real, imagined=True)
+        if wish is True:
+            return Overlay(state.machine.host, imagined=True)  # of its own: no later step sees what it would do
         return state.machine.real if wish is False else state.machine.host
 
     @contextmanager

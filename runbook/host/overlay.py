@@ -8,6 +8,7 @@ from typing import Any
 
 from runbook.changes import Change, Completed, Content, Exchange, Response, RunCommand, Stat
 from runbook.errors import Unsure
+from runbook.host.doubts import Doubts
 from runbook.host.guard import forbid
 from runbook.host.protocol import Host
 from runbook.host.refusals import refusing
@@ -30,6 +31,7 @@ class Overlay(View):
         self.imagined: bool = imagined or base.imagined
         self._sketch = Sketch(self._tree)
         self.label: str = base.label
+        self._altered: dict[Path, str] = {}
 
     def begin(self, label: str, *, deadline: float | None = None, env: Mapping[str, str] | None = None) -> None:
         """Start a step here and on the hosts below, whose probes have the same deadline and environment."""
@@ -39,6 +41,17 @@ class Overlay(View):
 
     def settle(self, changes: Sequence[Change] = ()) -> None:
         """Do nothing: there is nothing to flush."""
+
+    def aside(self) -> Overlay:
+        """Give the machine as it is, to look at while changes are pending here: what they alter is `Unsure`."""
+        machine = Overlay(self._real, imagined=True)
+        machine._doubts = Doubts(self._doubts)
+        for path, reason in self._altered.items():
+            with refusing("look at", path):
+                real = Path(self._tree.walk(path, follow=False, lenient=True).path)
+            for place in (path, real):
+                machine._doubts.path(place, reason)
+        return machine
 
     def doubt(self) -> str | None:
         return self._doubts.latest() or self._below.doubt()
@@ -74,7 +87,7 @@ class Overlay(View):
         self._sketch.remove(self._change("remove", path), was=was)
 
     def move(self, path: Path, to: Path, *, was: Stat) -> None:
-        self._sketch.move(self._change("move", path), self._at(to), was=was)
+        self._sketch.move(self._change("move", path), self._alter(to), was=was)
 
     def make_folder(self, path: Path, *, mode: int | None) -> None:
         self._sketch.make_folder(self._change("make_folder", path), mode=mode)
@@ -86,7 +99,7 @@ class Overlay(View):
         self._sketch.link(self._change("link", path), to, hard=hard, was=was, cwd=self.cwd)
 
     def compress(self, path: Path, to: Path, *, was: Stat, level: int) -> None:
-        self._sketch.compress(self._change("compress", path), self._at(to), self._reason, was=was, level=level)
+        self._sketch.compress(self._change("compress", path), self._alter(to), self._reason, was=was, level=level)
 
     def produce(self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None) -> Unknown:  # noqa: ARG002 - made in a run only
         self._sketch.produce(self._change("produce", path), self._reason, mode=mode, was=was)
@@ -116,7 +129,12 @@ class Overlay(View):
 
     def _change(self, name: str, path: Path) -> Path:
         forbid(name)
-        return self._at(path)
+        return self._alter(path)
+
+    def _alter(self, path: Path) -> Path:
+        path = self._at(path)
+        self._altered[path] = self._reason
+        return path
 
     def _cast_doubt(self, affects: tuple[str, ...] | None) -> None:
         if affects is None:
