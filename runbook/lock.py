@@ -66,7 +66,8 @@ def acquire(state: Path, names: list[str], *, wait: float, run_id: str, playbook
 
     folder, locks, deadline = state / "locks", Locks(), time.monotonic() + wait
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (state, folder):  # a mode is for the last folder only, not for those that lead to it
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in sorted(set(names)):
             path = folder / f"{_file_name(name)}.lock"
             holder = path.with_suffix(".holder")

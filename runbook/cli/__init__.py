@@ -33,7 +33,7 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        if ctx.resilient_parsing or (ctx.protected_args or [cmd_name])[0] != cmd_name:
+        if ctx.resilient_parsing:  # the shell asks for names to complete
             return click.Command(cmd_name, help=COMMANDS[cmd_name])
         command: click.Command = import_module(f"runbook.cli.{cmd_name}").command
         return command
@@ -82,6 +82,8 @@ def _run() -> int:
         return 2
     except RunbookError as error:
         return _fail(str(error), error.exit_code)
+    except SystemExit:  # click's own answer to a closed pipe
+        return _unheard(BrokenPipeError())
     except (Stopped, KeyboardInterrupt, click.Abort) as stop:
         return _fail("interrupted", getattr(stop, "exit_code", 130))
     except Exception as error:  # noqa: BLE001 - the last resort: a fault of ours is said to be one

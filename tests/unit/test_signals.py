@@ -141,19 +141,18 @@ def test_nohup_is_heeded(tmp_path):
 
 def test_killed_the_next_start_says_so(tmp_path):
     folder = Folder(tmp_path)
-    target = tmp_path / "made"
+    target, seconds = tmp_path / "made", f"59.{os.getpid()}"
     steps = [
         {"name": "first", "files.present": {"path": str(target), "content": "x"}},
-        {"name": "second", "command": "sleep 59.5"},
+        {"name": "second", "command": f"sleep {seconds}"},
     ]
     folder.book(steps)
     folder.book([{"debug": {"msg": "well"}}], name="next.yml")
-    run = folder.start("--json")
-    until(lambda: any(b'"planned"' in line and b"sleep" in line for line in run.stdout.buffer))
+    run = folder.start()
+    left = until(lambda: family(seconds))
     run.kill()
     run.communicate()
     crashed = folder.runs()[-1]
-    left = until(lambda: [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "59.5"]])
     for process in left:
         process.kill()
     assert json.loads((crashed / "report.json").read_text())["status"] == "running"
