@@ -38,7 +38,10 @@ class Where:
 
 
 class RunbookError(Exception):
-    """An error with what happened, where, and what to do about it."""
+    """An error with what happened, where, and what to do about it.
+
+    `excerpt` shows the line; None leaves that to whoever knows the file, and an empty text means that it is not shown.
+    """
 
     exit_code: ClassVar[int] = 1
 

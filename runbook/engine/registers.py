@@ -7,6 +7,8 @@ from typing import Any
 
 from runbook.unknown import Unknown, reason_of, resolved, unknowns
 
+_ENGINES = frozenset({"changed", "failed", "skipped", "changes"})
+
 
 def registered(
     data: Any, *, changed: Any, failed: Any = False, changes: Sequence[Mapping[str, Any]] = ()
@@ -27,6 +29,13 @@ def skipped(reason: str, condition: str | None) -> dict[str, Any]:
 def failed(message: str, data: Mapping[str, Any], *, changed: bool) -> dict[str, Any]:
     """Give the register of a step that failed: `msg` says why."""
     return {"skipped": False, "msg": message, **data, "changed": changed, "failed": True}
+
+
+def told(register: Any) -> Any:
+    """Give what the report shows of a register: what the task returned, without what its entry says anyway."""
+    if not isinstance(register, Mapping):
+        return register
+    return {name: value for name, value in register.items() if name not in _ENGINES}
 
 
 def looped(results: Sequence[Any]) -> dict[str, Any]:

@@ -54,11 +54,12 @@ class StepRun:
             result = self._failed(error)
         except Stopped as stopped:
             result = self._cut(stopped, [])
-        result.started_at, result.duration_s = at, round(time.monotonic() - began, 6)
+        _time(result, at, began)
         if self.stopped is None:
             self._ignore(result, view)
             self._force(result, view)
             self._keep(result)
+        result.data = registers.told(result.data)
         self.stage.emit(StepFinished(result))
         if self.stopped is not None:
             raise self.stopped
@@ -121,11 +122,14 @@ class StepRun:
             if position and loop.pause:
                 self.stage.host_of(self.state, self.node, view).sleep(seconds(render_value(loop.pause, view), "pause"))
             inner = view.over(variables_of(loop, items, position))
+            began, at = time.monotonic(), stamp()
             result = self._single(inner, label_of(loop, value, inner))
+            _time(result, at, began)
             kept.append(registers.item_of(self.register, loop.variable, value))
             if self.node.register:
                 self.state.facts[self.node.register] = kept[-1]
             results.append(result)
+            result.data = registers.told(result.data)
             self.stage.emit(ItemFinished(result))
             if self.state.over or self.stopped:
                 break
@@ -181,6 +185,10 @@ class StepRun:
             self.state.facts[name] = self.before
         elif name:
             self.state.facts[name] = self.register
+
+
+def _time(result: Result, at: str, began: float) -> None:
+    result.started_at, result.duration_s = at, round(time.monotonic() - began, 6)
 
 
 def _folded(step: StepId, results: list[Result]) -> Result:

@@ -51,7 +51,7 @@ def _given(word: str, inputs: Mapping[str, Input], cwd: Path) -> dict[str, Any]:
             return _mapping(parse_document(word, "-e").value, "{...}")
     except Invalid as error:
         if any(asked.type == "secret" for asked in inputs.values()):
-            raise Invalid(error.message, where=error.where, hint=error.hint) from None  # no excerpt: it may hold one
+            raise Invalid(error.message, where=error.where, hint=error.hint, excerpt="") from None  # it may hold one
         raise
     name, equals, text = word.partition("=")
     if not equals or not name.isidentifier():

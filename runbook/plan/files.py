@@ -82,13 +82,15 @@ def env_layer(file: Path, document: Document, path: tuple[str | int, ...]) -> La
         where = Where(str(file), line.original.line, 1)
         named = line.key is None or (line.value is not None and line.key.isidentifier())
         if line.error or not named:  # it is not shown: it may well be a secret
-            raise Invalid("this line of the env file is not understood", where=where, hint="write `NAME=value`")
+            hint = "write `NAME=value`"
+            raise Invalid("this line of the env file is not understood", where=where, hint=hint, excerpt="")
         name, value = line.key, line.value
         if name is None or value is None:
             continue
         secret = SECRET_NAME.search(name)
         if secret and any(char in value for char in "\r\n"):
-            raise Invalid(f"the secret {name!r} spans lines in the env file", where=where, hint="write it on one")
+            message = f"the secret {name!r} spans lines in the env file"
+            raise Invalid(message, where=where, hint="write it on one", excerpt="")
         values[name], places[name] = Secret(value) if secret else value, where
     return Layer(label_of(file), values, places)
 
