@@ -124,7 +124,7 @@ def _from_file(file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise Invalid(f"cannot import the tasks in {file}: {type(error).__name__}: {error}") from error
     return module

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+from contextlib import redirect_stdout
 from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,7 +95,8 @@ def compiled(session: Session) -> Plan:
         dict(os.environ),
         Path.cwd(),
     )
-    with uncollected():
+    # What the user's own modules print when they are imported is no event of a run: stdout may be read as JSON.
+    with uncollected(), redirect_stdout(sys.stderr):
         plan = compile_plan(session.book, inventory, session.registry, request)
     gc.freeze()  # what was compiled lives as long as the run: the collector need not look at it again
     return plan

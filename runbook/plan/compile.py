@@ -123,9 +123,8 @@ class _Compiler:
         self.problems += check_reach(play, views)
         tree = Tree(self.registry, self.request.tags, views, self.unsettled, self.index)
         tree.documents[play.document.file] = play.document
-        context = Context().within(play)
-        sections = tuple(tree.nodes(items, context) for items in _sections(play))
-        handlers = tree.handlers(play.handlers, context)
+        sections = tuple(tree.nodes(items, Context().within(play)) for items in _sections(play))
+        handlers = tree.handlers(play.handlers, Context().within(play))
         self.index = tree.index
         self.known_tags |= tree.known_tags
         self.documents |= tree.documents
@@ -145,9 +144,9 @@ class _Compiler:
             where=play.where,
         )
         self._check_names(planned, place, tree)
-        self.problems += check_handlers(planned, views)
-        steps = (*flat(planned.nodes), *planned.handlers)
-        self.problems += check_delegates(steps, views, self.inventory, local=says_local(play))
+        every = (*flat(planned.nodes), *planned.handlers)
+        delegates = check_delegates(every, views, self.inventory, local=says_local(play))
+        self.problems += [*check_handlers(planned, views), *delegates]
         return planned
 
     def _found(self, find: Callable[[], T], default: T) -> T:

@@ -168,6 +168,18 @@ def test_v_shows_the_traceback(tmp_path):
     assert "engine" not in loud.out, "the frames of the engine say nothing about the plugin"
 
 
+@pytest.mark.parametrize("code", ["import sys; sys.exit(0)", "import no_such_module", "def torn(", "1 / 0"])
+def test_a_module_that_cannot_be_imported_is_found_before_the_first_step(tmp_path, code):
+    folder = Folder(tmp_path)
+    folder.plugin("bad", code)
+    folder.book([{"files.present": {"path": str(tmp_path / "made"), "content": "x"}}, {"bad.task": {}}])
+    ended = folder.play()
+    assert (ended.code, ended.out, ended.report) == (4, "", None)
+    assert f"cannot import the tasks in {tmp_path / 'tasks/bad.py'}" in ended.err
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "made").exists()
+
+
 NEVER = """
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -123,7 +123,7 @@ def test_before_the_first_step(tmp_path):
     folder.plugin("late", "import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
     folder.book([{"late.task": {}}])
     run = folder.start()
-    assert run.stdout.readline() == "importing\n"
+    assert run.stderr.readline() == "importing\n"  # stdout is for the run's own events
     run.send_signal(signal.SIGINT)
     ended = folder.ended(run, wait=20)
     assert (ended.code, ended.err, ended.report) == (130, "runbook: interrupted\n", None)
