@@ -188,7 +188,7 @@ def precious(root: Path) -> dict[Path, bytes]:
 def logs_to_keep(root: Path) -> list[bytes]:
     """Give the content of each log that is younger than 30 days: it must be somewhere afterwards."""
     now = NOW.timestamp()
-    logs = [path for end in ("*.out", "*.err") for path in root.glob(f"logs/{end}") if path.is_file()]
+    logs = [path for end in ("*.out", "*.err") for path in root.glob(f"logs/{end}") if not path.is_symlink()]
     return [path.read_bytes() for path in logs if now - path.lstat().st_mtime < 30 * DAY]
 
 
