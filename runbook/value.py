@@ -16,29 +16,30 @@ T = TypeVar("T")
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(kind: type[T]) -> type[T]:
     """Make a class a slotted dataclass that is not changed once it is made; equal if its compared fields are."""
-    made = dataclass(slots=True, repr=False, eq=False)(kind)
-    return _shared(made, {"__repr__": _shown, "__eq__": _equal, "__hash__": _hashed})
+    return _shared(_slotted(kind), {"__repr__": _shown, "__eq__": _equal, "__hash__": _hashed})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def sealed(kind: type[T]) -> type[T]:
     """Make a class a slotted dataclass that cannot be changed once it is made: for what plugins get and give."""
-    made = dataclass(frozen=True, slots=True, repr=False, eq=False)(kind)
-    return _shared(made, {"__repr__": _shown, "__eq__": _equal, "__hash__": _hashed})
+    return _shared(_slotted(kind, frozen=True), {"__repr__": _shown, "__eq__": _equal, "__hash__": _hashed})
 
 
 @dataclass_transform(field_specifiers=(field,))
 def record(kind: type[T]) -> type[T]:
     """Make a class a slotted dataclass that is filled as things go on."""
-    made = dataclass(slots=True, repr=False, eq=False)(kind)
-    return _shared(made, {"__repr__": _shown, "__eq__": _equal, "__hash__": None})
+    return _shared(_slotted(kind), {"__repr__": _shown, "__eq__": _equal, "__hash__": None})
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
 def named(kind: type[T]) -> type[T]:
     """Make a class a record whose fields are given by name: for those with many."""
-    made = dataclass(slots=True, kw_only=True, repr=False, eq=False)(kind)
-    return _shared(made, {"__repr__": _shown, "__eq__": _equal, "__hash__": None})
+    return _shared(_slotted(kind, kw_only=True), {"__repr__": _shown, "__eq__": _equal, "__hash__": None})
+
+
+def _slotted(kind: type[T], **how: bool) -> type[T]:
+    kind.__doc__ = kind.__doc__ or kind.__name__  # or its signature would be worked out for one
+    return dataclass(slots=True, repr=False, eq=False, **how)(kind)  # type: ignore[call-overload, no-any-return]
 
 
 def _shared(made: type[T], methods: dict[str, Any]) -> type[T]:
