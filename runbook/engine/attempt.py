@@ -9,6 +9,7 @@ from runbook.engine import registers
 from runbook.engine.border import border
 from runbook.engine.clock import seconds, within
 from runbook.engine.params import prepare, secrets_in
+from runbook.engine.quiet import HIDDEN, quiet_changes, silent, undiffed
 from runbook.engine.rounds import Record, look_aside, perform
 from runbook.engine.stage import Stage
 from runbook.engine.state import HostState
@@ -144,11 +145,11 @@ class Attempt:
             environment |= _environment(render_value(part, view))
         deadline = None if limit is None else time.monotonic() + limit
         label, pending = self.stage.label(node, self.step.name), self.state.machine.host
-        if isinstance(pending, Overlay) and not host.imagined:
+        if isinstance(pending, Overlay) and pending.imagined and not host.imagined:
             pending.begin(label, deadline=deadline, env=environment)
             look_aside(node.spec, want, pending)
         host.begin(label, deadline=deadline, env=environment)
-        listener = _Ear(self, hidden=render_value(effect.no_log, view) is True)
+        listener = _Ear(self, silent=silent(node, view), undiffed=undiffed(node, view))
         with border(node.spec, host), self.stage.listening(listener), listener:
             if node.spec.kind == "directive":
                 return within(limit, lambda: self._directive(want, view, host), listener.stop)
@@ -177,8 +178,8 @@ class _Ear:
     A plugin that was left behind, or works on a thread when a signal comes, finds it over and changes nothing more.
     """
 
-    def __init__(self, attempt: Attempt, *, hidden: bool) -> None:
-        self._attempt, self._hidden = attempt, hidden
+    def __init__(self, attempt: Attempt, *, silent: bool, undiffed: bool) -> None:
+        self._attempt, self._silent, self._undiffed = attempt, silent, undiffed
         self._over: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -195,7 +196,9 @@ class _Ear:
     def planned(self, changes: list[dict[str, Any]], attempt: int) -> None:
         if self._over:
             raise self._over
-        self._attempt.stage.emit(Planned(self._attempt.step, changes, self._attempt.item, attempt))
+        told = quiet_changes(changes, silent=self._silent, undiffed=self._undiffed)
+        item = HIDDEN if self._silent and self._attempt.item is not None else self._attempt.item
+        self._attempt.stage.emit(Planned(self._attempt.step, told, item, attempt))
 
     def applied(self, position: int) -> None:
         if self._over:
@@ -207,7 +210,7 @@ class _Ear:
             self._attempt.stage.emit(Settled(self._attempt.step, ok))
 
     def output(self, stream: Any, line: str) -> None:
-        if not (self._hidden or self._over):
+        if not (self._silent or self._over):
             self._attempt.stage.emit(Output(self._attempt.step, stream, line))
 
     def progress(self, text: str, done: float, total: float, unit: str = "B") -> None:

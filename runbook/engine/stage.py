@@ -9,11 +9,14 @@ from typing import Any
 from runbook.engine.facts import said_of_run
 from runbook.engine.flags import flag
 from runbook.engine.state import Frame, HostState, Machine
+from runbook.errors import TaskFailed
 from runbook.events import Event, Mode
 from runbook.host import Host, Listener, Overlay
 from runbook.plan.layers import inventory_layers
 from runbook.plan.magic import Place, magic
 from runbook.plan.model import Plan, PlannedPlay, StepNode
+from runbook.plan.reach import delegate_error
+from runbook.templates import render_value
 from runbook.units import Secret
 from runbook.variables import Variables
 
@@ -105,6 +108,11 @@ class Stage:
 
     def host_of(self, state: HostState, node: StepNode, view: Variables) -> Host:
         """Give the host that a step acts on: the run's, the real one, or one to rehearse on, as `check_mode` says."""
+        if node.effect.delegate_to is not None:
+            name = render_value(node.effect.delegate_to, view)
+            wrong = delegate_error(str(name), self.plan.inventory)
+            if wrong:
+                raise TaskFailed(wrong[0], hint=wrong[1])
         wish = flag("check_mode", node.effect.check_mode, view)
         if wish is True:
             return Overlay(state.machine.host, imagined=True)  # of its own: no later step sees what it would do

@@ -11,6 +11,7 @@ from runbook.engine.attempt import Attempt
 from runbook.engine.clock import Abandoned, seconds, stamp
 from runbook.engine.flags import check_flags, settled_flag
 from runbook.engine.loops import items_of, label_of, variables_of
+from runbook.engine.quiet import quieted, silent, undiffed
 from runbook.engine.stage import Stage
 from runbook.engine.state import Frame, HostState
 from runbook.errors import StepError, Stopped, TaskFailed, Unsure
@@ -46,7 +47,6 @@ class StepRun:
         self.id = self._identify(view)
         self.stage.emit(StepStarted(self.id, at))
         try:
-            check_flags(self.node, view)
             result = self._looped(view) if self.node.loop else self._single(view, None)
         except Unsure as unsure:
             result = self._unsure(unsure)
@@ -56,11 +56,11 @@ class StepRun:
             result = self._cut(stopped, [])
         _time(result, at, began)
         if self.stopped is None:
-            self._ignore(result, view)
+            if not self.node.loop:
+                self._ignore(result, view)
             self._force(result, view)
             self._keep(result)
-        result.data = registers.told(result.data)
-        self.stage.emit(StepFinished(result))
+        self.stage.emit(StepFinished(self._told(result, view)))
         if self.stopped is not None:
             raise self.stopped
         return result
@@ -84,6 +84,7 @@ class StepRun:
         """Run once, for no item or for one."""
         attempt = Attempt(self.stage, self.node, self.state, self.id, item)
         try:
+            check_flags(self.node, view)
             for condition in self.node.effect.when:
                 if (false := condition.first_false(view)) is not None:
                     self.register = registers.skipped("Conditional result was False", false)
@@ -128,9 +129,9 @@ class StepRun:
             kept.append(registers.item_of(self.register, loop.variable, value))
             if self.node.register:
                 self.state.facts[self.node.register] = kept[-1]
-            results.append(result)
-            result.data = registers.told(result.data)
-            self.stage.emit(ItemFinished(result))
+            self._ignore(result, inner)
+            results.append(self._told(result, inner))
+            self.stage.emit(ItemFinished(results[-1]))
             if self.state.over or self.stopped:
                 break
         self.register = registers.looped(kept)
@@ -172,6 +173,11 @@ class StepRun:
         if result.status == "failed" and settled_flag("ignore_errors", self.node.effect.ignore_errors, view):
             result.ignored = True
 
+    def _told(self, result: Result, view: Variables) -> Result:
+        """Give the result as events tell it."""
+        result.data = registers.told(result.data)
+        return quieted(result, silent=silent(self.node, view), undiffed=undiffed(self.node, view))
+
     def _force(self, result: Result, view: Variables) -> None:
         """Mark what was done for real in a check, as `check_mode: false` says."""
         written = self.node.effect.check_mode
@@ -200,6 +206,8 @@ def _folded(step: StepId, results: list[Result]) -> Result:
     folded.reason = "the loop list is empty" if not results else None
     if status == "unsure":
         folded.reason = next(result.reason for result in results if result.status == "unsure")
+    failed = [result for result in results if result.status == "failed"]
+    folded.ignored = bool(failed) and all(result.ignored for result in failed)
     folded.error = next((result.error for result in results if result.error), None)
     folded.notified = tuple(dict.fromkeys(name for result in results for name in result.notified))
     return folded

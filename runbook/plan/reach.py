@@ -49,7 +49,7 @@ def check_delegates(
                 name = render_value(wanted, view.over(*step.effect.vars))
             except StepError:  # its undefined names are found by themselves
                 continue
-            if first_unknown(name) is None and (name != LOCALHOST):
+            if first_unknown(name) is None:
                 found = _delegate(str(name), step, inventory, local=local)
                 problems |= {} if found is None else {(step.where, str(name)): found}
     return list(problems.values())
@@ -58,13 +58,19 @@ def check_delegates(
 def _delegate(name: str, step: StepNode, inventory: Inventory, *, local: bool) -> Invalid | None:
     path = step.params_path[:-1]
     here = (*path, "delegate_to") if "delegate_to" in step.document.get(path) else step.params_path
-    if name not in inventory.hosts:
+    wrong = delegate_error(name, inventory, local=local)
+    return None if wrong is None else step.document.problem(wrong[0], here, hint=wrong[1])
+
+
+def delegate_error(name: str, inventory: Inventory, *, local: bool = False) -> tuple[str, str] | None:
+    """Say why a step cannot be delegated to a host, and what to write; None if it can."""
+    if name not in (*inventory.hosts, LOCALHOST):
         hint = suggest(name, [*inventory.hosts, LOCALHOST]) or "write `delegate_to: localhost`"
-        return step.document.problem(f"delegate_to: there is no host {name!r}", here, hint=hint)
+        return f"delegate_to: there is no host {name!r}", hint
     layers = [layer.values for layer in reversed(inventory_layers(inventory, name))]
     if local or _is_here(name, Variables(layers, environ={}, reader=str)):
         return None
-    return step.document.problem(f"delegate_to: {name!r} cannot be reached from here", here, hint=_HINT)
+    return f"delegate_to: {name!r} cannot be reached from here", _HINT
 
 
 def _is_here(name: str, view: Variables) -> bool:
