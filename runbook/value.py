@@ -39,7 +39,7 @@ def named(kind: type[T]) -> type[T]:
 
 def _slotted(kind: type[T], **how: bool) -> type[T]:
     kind.__doc__ = kind.__doc__ or kind.__name__  # or its signature would be worked out for one
-    return dataclass(slots=True, repr=False, eq=False, **how)(kind)  # type: ignore[call-overload, no-any-return]
+    return dataclass(slots=True, repr=False, eq=False, **how)(kind)
 
 
 def _shared(made: type[T], methods: dict[str, Any]) -> type[T]:
