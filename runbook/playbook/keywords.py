@@ -42,13 +42,13 @@ KEYWORDS: tuple[Keyword, ...] = (
     _keyword("force_handlers", "play", "bool", "Run notified handlers also on hosts that have failed."),
     _keyword("when", _EVERY, "conditions", "Run only if the expression is true; a list means all of them."),
     _keyword("tags", _EVERY, "tags", "Words to choose steps by: `--tags`, `--skip-tags`."),
-    _keyword("environment", _ALL, "environment", "Variables for the environment of processes and lookups."),
+    _keyword("environment", _ALL, "environment", "Variables for the environment of the processes that steps start."),
     _keyword("check_mode", _ALL, "bool", "Always (true) or never (false) only check, whatever the command line says."),
-    _keyword("diff", _ALL, "bool", "Show the differences of files."),
+    _keyword("diff", _ALL, "bool", "`false` keeps the differences of files out of output and reports."),
     _keyword("no_log", _ALL + " include", "bool", "Keep values out of output and reports."),
     _keyword("ignore_errors", _ALL + " include", "bool", "Go on after a failure."),
     _keyword("timeout", _ALL, "seconds", "How long each step may take: seconds, or text such as `5m`."),
-    _keyword("delegate_to", _STEPS, "text", "Run on this host instead."),
+    _keyword("delegate_to", _STEPS, "text", "Act on this host instead, with the variables of the step's own."),
     _keyword("run_once", _STEPS + " include", "bool", "Run on the first host only, for all of them."),
     _keyword("notify", _STEPS, "texts", "Handlers to run at the end if this step changes something."),
     _keyword("loop", _BOTH, "items", "Run once per item of the list."),
@@ -102,7 +102,7 @@ REFUSED = {
     "with_sequence": 'write `loop: "{{ range(1, 5) | list }}"`',
     "with_nested": 'write `loop: "{{ a | product(b) | list }}"`',
     "with_first_found": "write `loop:` over a list, with `when:`",
-    "throttle": "write `serial:` on the play, or `--forks`",
+    "throttle": "write `serial:` on the play",
 }
 
 # Keys of a step that lead to other files; all may bear a prefix of `PREFIXES`.
