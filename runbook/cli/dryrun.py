@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import click
 from runbook.cli.opening import reader, redactor_for, started
 from runbook.cli.session import Session
 from runbook.engine.clock import stamp
+from runbook.engine.quiet import HIDDEN, silent
 from runbook.errors import RunbookError, Unsure
 from runbook.events import Event, Note, Result, RunFinished, StepFinished, StepId
 from runbook.folder import Recorder
 from runbook.plan.magic import IN_THE_RUN, Place, static_magic
 from runbook.plan.model import Plan, PlannedPlay, StepNode, flat
+from runbook.plan.names import sets
 from runbook.templates import render_value
 from runbook.unknown import Unknown
 from runbook.variables import Variables
@@ -40,12 +43,14 @@ def dry_run(session: Session, plan: Plan) -> int:
 
     try:
         emit(started(session, plan, redactor))
+        later: dict[str, Any] = {}
         for where, text in plan.notes:
             emit(Note(text, where))
         for play in plan.plays:
             _say(session, f"PLAY {play.name}  [{', '.join(play.hosts)}]")
             for step in (*flat(play.nodes), *play.handlers):
-                result = _planned(plan, play, step)
+                result = _planned(plan, play, step, later)
+                later |= dict.fromkeys(sets(step), Unknown("known in the run"))
                 emit(StepFinished(result))
                 _say(session, redactor.mask(_shown(step, result, handler=step in play.handlers)))
         emit(RunFinished("ok", 0, stamp(), round(time.monotonic() - began, 6)))
@@ -62,19 +67,21 @@ def _say(session: Session, text: str) -> None:
         sys.stdout.write(text + "\n")
 
 
-def _planned(plan: Plan, play: PlannedPlay, step: StepNode) -> Result:
-    """Resolve a step's params on the play's first host, as far as they are known before the run."""
+def _planned(plan: Plan, play: PlannedPlay, step: StepNode, later: Mapping[str, Any]) -> Result:
+    """Resolve a step's params on the play's first host; `later` are the variables that steps before it set."""
     host = play.hosts[0] if play.hosts else "localhost"
     place = Place(play.name, play.hosts, str(plan.playbook_dir), plan.tags, plan.inventory)
     layers: tuple[Any, ...] = (
         dict.fromkeys(IN_THE_RUN, Unknown("known in the run")),
         static_magic(place, host),
         plan.extra.values,
+        later,
         *step.effect.vars,
         *(layer.values for layer in reversed(play.layers.get(host, ()))),
     )
     view = Variables(layers, environ=dict(os.environ), reader=reader(Path(plan.playbook_dir)))
-    params = {name: _param(step, name, value, view) for name, value in step.params.items()}
+    hidden = silent(step, view)
+    params = {name: HIDDEN if hidden else _param(step, name, value, view) for name, value in step.params.items()}
     name = _resolved(step.name, view) if step.name is not None else step.task
     name = step.task if isinstance(name, Unknown) else str(name)
     identity = StepId(step.index, play.name, name, step.task, host, step.where)

@@ -20,7 +20,7 @@ from runbook.host.guard import drive
 from runbook.plan.model import StepNode
 from runbook.task import Said
 from runbook.templates import Condition, render_value
-from runbook.unknown import Unknown
+from runbook.unknown import Unknown, first_unknown
 from runbook.variables import Variables, folded
 
 
@@ -85,7 +85,8 @@ class Attempt:
             known = registers.registered(data, changed=changed, failed=self._doubtful(record), changes=record.changes)
             self.register = registers.labelled(known, f"depends on {self.stage.label(self.node, self.step.name)}")
         if self._retried:
-            self.register["attempts"] = self.count
+            unknown = first_unknown(self.register) if host.imagined else None
+            self.register["attempts"] = self.count if unknown is None else unknown
         return self._judged(view, record, said, failure)
 
     @property

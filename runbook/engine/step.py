@@ -56,7 +56,7 @@ class StepRun:
             result = self._cut(stopped, [])
         _time(result, at, began)
         if self.stopped is None:
-            if not self.node.loop:
+            if result.items is None:
                 self._ignore(result, view)
             self._force(result, view)
             self._keep(result)

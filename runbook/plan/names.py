@@ -17,6 +17,7 @@ from runbook.variables import Lazy
 
 # What a step's own vars and a loop define for it.
 LOOP_NAMES = ("ansible_loop", "ansible_loop_var")
+IN_A_RESCUE = frozenset({"ansible_failed_result", "ansible_failed_task"})
 
 
 @record
@@ -61,7 +62,7 @@ class Names:
             self._check(node.loop.label, inner, sure)
         self.walk(node.block, inner, sure)
         if node.rescue:
-            self.so_far |= {"ansible_failed_task", "ansible_failed_result"}
+            self.so_far |= IN_A_RESCUE
         self.walk(node.rescue, inner, sure)
         self.walk(node.always, inner, sure)
 
@@ -121,7 +122,7 @@ class Names:
                 self._need(needs_of(value.compiled), layers, guarded, seen | {name})
 
     def _find(self, name: str, layers: tuple[Mapping[str, Any], ...]) -> tuple[bool, Any]:
-        if name in IN_THE_RUN - {"ansible_failed_task", "ansible_failed_result"} or name in self.so_far:
+        if name in IN_THE_RUN - IN_A_RESCUE or name in self.so_far:
             return True, None
         for layer in (*layers, *self.base):
             if name in layer:
@@ -129,8 +130,10 @@ class Names:
         return False, None
 
     def _undefined(self, name: str, where: Where | None, layers: tuple[Mapping[str, Any], ...]) -> Invalid:
-        known = {*self.so_far, *IN_THE_RUN, *(n for layer in (*layers, *self.base) for n in layer)}
+        known = {*self.so_far, *(IN_THE_RUN - IN_A_RESCUE), *(n for layer in (*layers, *self.base) for n in layer)}
         hint = suggest(name, sorted(known))
+        if name in IN_A_RESCUE:
+            hint = "it is there in a `rescue`, and after one"
         if name in self.left_out:
             hint = "the step that sets it is left out by --tags or --skip-tags"
         hint = hint or f"define it in vars, inputs or the inventory, or write `{name} | default(...)`"

@@ -107,7 +107,7 @@ def test_a_condition_that_is_neither_fails_its_item_alone(play) -> None:
     assert "neither true nor false" in done.report["steps"][0]["items"][1]["error"]["message"]
 
 
-@pytest.mark.parametrize("word", ["", "--check"])
+@pytest.mark.parametrize("word", ["", "--check", "--dry-run"])
 def test_no_log_keeps_values_out_of_the_report(play, word: str) -> None:
     text = "- {name: x, command: echo hunter2hunter2, no_log: true, register: out}\n"
     text += "- {name: items, debug: {msg: '{{ item }}'}, loop: [topsecret1], no_log: true}\n"
@@ -162,3 +162,21 @@ def test_delegated_to_a_host_that_only_the_run_can_name(play) -> None:
     done = play(text)
     assert done.exit == 1
     assert done.report["steps"][1]["error"]["message"] == "delegate_to: there is no host 'moon'"
+
+
+def test_a_label_that_cannot_be_made_fails_the_step_and_may_be_ignored(play) -> None:
+    text = "- {name: x, debug: , loop: [a], loop_control: {label: '{{ item.nothing }}'}, ignore_errors: true}"
+    assert play(text).exit == 0
+
+
+def test_how_often_a_command_would_be_run_is_not_known_in_a_check(play) -> None:
+    text = "- {name: x, command: 'false', register: out, retries: 1, delay: 0, ignore_errors: true}\n"
+    text += "- {name: see, debug: {msg: '{{ out.attempts }}'}}"
+    assert play(text, "--check").trace[1] == "localhost | see | unsure | depends on step 1 'x'"
+    assert play(text).trace[1] == "localhost | see | ok | 2"
+
+
+def test_a_dry_run_says_what_only_a_run_knows(play) -> None:
+    text = "- {name: x, command: echo, register: out}\n- {name: see, debug: {msg: \"{{ out.rc | default('none') }}\"}}"
+    done = play(text, "--dry-run")
+    assert done.report["steps"][1]["data"]["params"] == {"msg": "known in the run"}
