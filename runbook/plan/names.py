@@ -16,7 +16,7 @@ from runbook.value import record
 from runbook.variables import Lazy
 
 # What a step's own vars and a loop define for it.
-LOOP_NAMES = ("ansible_loop", "ansible_loop_var")
+LOOP_NAMES = ("ansible_index_var", "ansible_loop", "ansible_loop_var")
 IN_A_RESCUE = frozenset({"ansible_failed_result", "ansible_failed_task"})
 
 
