@@ -170,7 +170,8 @@ class StepRun:
         return f"depends on {self.stage.label(self.node, self.id.name)}"
 
     def _ignore(self, result: Result, view: Variables) -> None:
-        if result.status == "failed" and settled_flag("ignore_errors", self.node.effect.ignore_errors, view):
+        ignored = self.stopped is None and result.status == "failed"
+        if ignored and settled_flag("ignore_errors", self.node.effect.ignore_errors, view):
             result.ignored = True
 
     def _told(self, result: Result, view: Variables) -> Result:
