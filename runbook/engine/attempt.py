@@ -27,7 +27,8 @@ from runbook.variables import Variables, folded
 class Attempt:
     """The attempts at one step, or at one item of its loop, on one host.
 
-    `changes` are those of the last attempt, `register` what it leaves, `count` how many there were.
+    `changes` are those of the last attempt, and what earlier ones have changed in a state; `register` is what is left,
+    `count` how many there were.
     """
 
     def __init__(self, stage: Stage, node: StepNode, state: HostState, step: StepId, item: str | None) -> None:
@@ -35,7 +36,6 @@ class Attempt:
         self.changes: list[dict[str, Any]] = []
         self.register: Any = None
         self.count = 0
-        self.notes: list[str] = []
 
     def until_done(self, view: Variables) -> Result:
         """Try until it is good, or the retries are used up. Ansible's `retries` come on top of the first attempt."""
@@ -67,7 +67,8 @@ class Attempt:
 
     def _once(self, view: Variables, host: Host) -> Result:
         """Do it once: params, task, register, and what `changed_when` and `failed_when` make of it."""
-        record = Record()
+        kept = [] if self.node.spec.kind == "action" else [change for change in self.changes if change["applied"]]
+        record = Record(kept)
         self.changes = record.changes
         said: Said | None = None
         failure: StepError | None = None

@@ -52,8 +52,10 @@ def perform(spec: TaskSpec, want: Any, host: Host, record: Record, watcher: Watc
     for attempt in range(1, ROUNDS + 2):
         try:
             changes, data = ask(spec, want, host)
-        except Unsure:
-            if attempt > 1 and host.imagined:
+        except Unsure as unsure:
+            if not host.imagined:
+                raise _own_outcome(spec, unsure) from unsure
+            if attempt > 1:
                 return  # what was just applied cannot be looked at before the run
             raise
         if attempt == 1:
@@ -73,6 +75,13 @@ def perform(spec: TaskSpec, want: Any, host: Host, record: Record, watcher: Watc
         record.data = resolved(record.data)
     except RecursionError:
         raise TaskFailed(f"{spec.name} returned something that contains itself, or is nested too deep") from None
+
+
+def _own_outcome(spec: TaskSpec, unsure: Unsure) -> TaskFailed:
+    return TaskFailed(
+        f"{spec.name} looks, while it plans, at what only its own changes will tell: {unsure.reason}",
+        hint="return the outcome as it is, or work it out with `then(outcome, function)`; or make it two steps",
+    )
 
 
 def ask(spec: TaskSpec, want: Any, host: Host) -> tuple[list[Change], Any]:
