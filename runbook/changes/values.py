@@ -54,6 +54,22 @@ class Stat:
             other.mtime,
         )
 
+    def under_ansibles_names(self) -> dict[str, Any]:
+        """Give it as `stat` and `find` register it; `mtime` in seconds, as a float."""
+        return {
+            "mode": f"{self.mode:04o}",
+            "isreg": self.is_file,
+            "isdir": self.is_folder,
+            "islnk": self.is_link,
+            "size": self.size,
+            "mtime": self.mtime / 1e9,
+            "uid": self.uid,
+            "gid": self.gid,
+            "inode": self.inode,
+            "dev": self.device,
+            "nlink": self.links,
+        }
+
 
 def kind_of(mode: int) -> Kind:
     """Give the kind of file out of `st_mode`."""

@@ -33,7 +33,7 @@ def time_of(case: Case, age: float) -> int:
     return (case.now - EPOCH) // timedelta(microseconds=1) * 1000 - round(age * 1e6) * 1000
 
 
-class Site:
+class Site(ABC):
     """A host with what is there before the case, under `root`, which is nothing for a machine in memory."""
 
     host: Host
@@ -86,12 +86,12 @@ class Site:
             if self.host.stat(folder) is None:
                 MakeFolder(folder).apply(self.host)
 
-    def _make_fifo(self, path: Path, *, mode: int, mtime: int) -> None:
-        raise NotImplementedError  # each kind of site has its own way
+    @abstractmethod
+    def _make_fifo(self, path: Path, *, mode: int, mtime: int) -> None: ...
 
+    @abstractmethod
     def seen(self) -> dict[str, Seen]:
         """Give everything that is there, by its path in the case."""
-        raise NotImplementedError
 
 
 def _rank(entry: Entry) -> int:

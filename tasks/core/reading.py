@@ -88,17 +88,7 @@ def slurp(want: Slurp, host: Host) -> dict[str, Any]:
 def _described(found: Stat) -> dict[str, Any]:
     """Give a status under the names that Ansible has for it."""
     return {
-        "mode": f"{found.mode:04o}",
-        "isreg": found.is_file,
-        "isdir": found.is_folder,
-        "islnk": found.is_link,
-        "size": found.size,
-        "mtime": found.mtime / 1e9,
-        "uid": found.uid,
-        "gid": found.gid,
-        "inode": found.inode,
-        "dev": found.device,
-        "nlink": found.links,
+        **found.under_ansibles_names(),
         **{name: bool(found.mode & bit) for name, bit in BITS.items()},
         **_names(found),
     }

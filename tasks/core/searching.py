@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, PositiveInt, WithJsonSchema, model_validator
 
-from runbook.changes import Found, Stat
+from runbook.changes import Found
 from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.task import Params, task
@@ -108,7 +108,7 @@ def find(want: Search, host: Host) -> dict[str, Any]:
             examined += 1
             try:
                 if _fits(host, found, want):
-                    files.append({"path": str(found.path), **_described(found.stat)})
+                    files.append({"path": str(found.path), **found.stat.under_ansibles_names()})
             except TaskFailed as error:
                 skipped[str(found.path)] = error.message
     msg = "Not all paths examined, see skipped_paths" if skipped else ""
@@ -166,20 +166,3 @@ def _contains(host: Host, path: Path, pattern: str) -> bool:
             if matches(line):
                 return True
     return False
-
-
-def _described(found: Stat) -> dict[str, Any]:
-    """Give a status under the names that Ansible has for it; `stat` knows more."""
-    return {
-        "mode": f"{found.mode:04o}",
-        "isreg": found.is_file,
-        "isdir": found.is_folder,
-        "islnk": found.is_link,
-        "size": found.size,
-        "mtime": found.mtime / 1e9,
-        "uid": found.uid,
-        "gid": found.gid,
-        "inode": found.inode,
-        "dev": found.device,
-        "nlink": found.links,
-    }
