@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import stat as bits
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
