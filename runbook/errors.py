@@ -150,8 +150,12 @@ class Stopped(BaseException):
 
 
 class Unsure(Exception):
-    """The answer depends on something that only a run can tell; `reason` says on what."""
+    """The answer depends on something that only a run can tell; `reason` says on what.
 
-    def __init__(self, reason: str) -> None:
+    `now` is what would be said if everything stayed as it is: the message of a failure that is not certain.
+    """
+
+    def __init__(self, reason: str, *, now: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.now = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -71,11 +72,17 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def elsewhere(error: OSError) -> str:
+    """Say what helps where state cannot be kept."""
+    first = "free some space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"{first}keep state in a folder that you may write: --state-dir DIR, or $RUNBOOK_HOME"
+
+
 def cannot_write(path: Path, error: OSError) -> RunbookError:
     """Say that the record of runs cannot be kept there."""
     return RunbookError(
         f"cannot write {path}: {error.strerror or error}; no run goes without its record",
-        hint="free some space, or put the record elsewhere: --state-dir DIR, or $RUNBOOK_HOME",
+        hint=elsewhere(error),
     )
 
 

@@ -13,6 +13,7 @@ from runbook.units import Duration
 Line = tuple[str, str]
 DEEP, DEEPER = " " * 6, " " * 8
 TAIL = 20
+MOST = 50  # changes of a step that are shown without -v
 DATA = 2000
 CONTROL = [*range(9), *range(10, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 VISIBLE = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in CONTROL} | {10: "\\n", 13: "\\r"}
@@ -90,10 +91,15 @@ def _below(result: ev.Result, *, verbosity: int, diff: bool, changes: bool = Tru
         yield from _labelled("hint", result.error.hint or "", "hint")
     if result.status == "unsure":
         yield from _labelled("because", result.reason or "", "unsure")
+        yield from _labelled("as things are", str((result.data or {}).get("as_things_are", "")), "dim")
     if bad:
         yield from _tail(result.data or {})
-    for change in result.changes if changes else ():
+    shown = result.changes if changes else []
+    most = len(shown) if verbosity > 0 or len(shown) <= MOST + 1 else MOST
+    for change in shown[:most]:
         yield from _change(change, told=bad, diff=diff)
+    if most < len(shown):
+        yield f"{DEEP}... and {len(shown) - most:,} more changes; the report has them all, and -v shows them", "dim"
     if not bad and (said := _said(result)):
         yield from _labelled("", said, "")
     if verbosity > 0 and result.data:

@@ -82,7 +82,7 @@ def acquire(state: Path, names: list[str], *, wait: float, run_id: str, playbook
         locks.release()
         raise RunbookError(
             f"cannot take the lock in {folder}: {error.strerror or error}",
-            hint="free some space, or keep state elsewhere: --state-dir DIR, or $RUNBOOK_HOME",
+            hint="keep state in a folder that you may write and that has space: --state-dir DIR, or $RUNBOOK_HOME",
         ) from error
     except BaseException:
         locks.release()

@@ -97,7 +97,7 @@ class Store:
                     return None
                 told = _recovered(folder)
             except BROKEN as error:
-                told = f"run {run_id} crashed, and its record cannot be read ({error}); what is left of it: {folder}"
+                told = f"run {run_id} crashed, and its record could not be finished ({error}); see {folder}"
             with suppress(OSError):
                 os.unlink(folder / ALIVE)
             return told

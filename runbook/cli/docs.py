@@ -69,8 +69,14 @@ def _example(cases: Path, task: str) -> str | None:
     case = next((case for case in written if case and case.get("params") and not {"error", "unsure"} & set(case)), None)
     if case is None:
         return None
-    text: str = yaml.safe_dump([{task: case["params"]}], sort_keys=False, allow_unicode=True, width=110)
+    params = {name: _as_written(value) for name, value in case["params"].items()}
+    text: str = yaml.safe_dump([{task: params}], sort_keys=False, allow_unicode=True, width=110)
     return text
+
+
+def _as_written(value: object) -> object:
+    """Give a param as a user writes it: a case says what a template's file holds, a step names it."""
+    return value["path"] if isinstance(value, dict) and set(value) == {"path", "text"} else value
 
 
 def _read(path: Path) -> str | None:

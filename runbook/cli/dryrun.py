@@ -56,7 +56,7 @@ def dry_run(session: Session, plan: Plan) -> int:
         emit(RunFinished("ok", 0, stamp(), round(time.monotonic() - began, 6)))
     finally:
         folder.close()
-    _say(session, f"\ndry run: {len(plan.steps)} steps, nothing was read or written")
+    _say(session, f"\ndry run: {len(plan.steps)} steps; no host was read, none was changed")
     if not session.options.quiet:
         _say(session, f"report: {folder.report}")
     return 0

@@ -42,7 +42,7 @@ def list_(state_dir: Path | None, limit: int, as_json: bool) -> None:
     if not kept:
         say(f"there are no runs in {_store(state_dir).runs}", sys.stderr)
         return
-    rows = [("RUN", "PLAYBOOK", "MODE", "STATUS", "STARTED", "TOOK", "COUNTS"), *map(_row, kept)]
+    rows = [("RUN", "PLAYBOOK", "MODE", "STATUS", "STARTED (UTC)", "TOOK", "COUNTS"), *map(_row, kept)]
     for line in table(rows):
         say(line, sys.stdout)
 

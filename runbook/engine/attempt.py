@@ -126,7 +126,12 @@ class Attempt:
 
     def _said(self, condition: Condition, view: Variables) -> bool:
         mine = {self.node.register: self.register} if self.node.register else {}
-        return condition.evaluate(view.over(mine))
+        try:
+            return condition.evaluate(view.over(mine))
+        except Unsure as unsure:
+            if unsure.reason == f"depends on {self.stage.label(self.node, self.step.name)}":
+                raise Unsure(f"only a run can tell whether {condition.text}") from unsure
+            raise
 
     def _notify(self, view: Variables) -> tuple[str, ...]:
         names = tuple(str(render_value(name, view)) for name in self.node.notify)

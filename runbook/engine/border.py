@@ -25,7 +25,7 @@ def border(spec: TaskSpec, host: Host) -> Iterator[None]:
     except StepError as error:
         doubt = host.doubt()
         if host.imagined and doubt:
-            raise Unsure(doubt) from error
+            raise Unsure(doubt, now=error.message) from error
         raise
     except (Unsure, Bug, Stopped):
         raise

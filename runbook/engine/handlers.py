@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from runbook.engine.state import Frame, HostState
 from runbook.errors import StepError, Unsure
-from runbook.events import Failure
+from runbook.events import Failure, Note
 from runbook.plan.model import PlannedPlay, StepNode
 from runbook.templates import render_value
 from runbook.variables import Variables
@@ -18,8 +18,10 @@ Step = Callable[[StepNode, HostState, Frames], None]
 class Handlers:
     """The handlers of a play; `step` runs one on a host, `view` gives a host's variables."""
 
-    def __init__(self, play: PlannedPlay, view: Callable[[HostState], Variables], step: Step) -> None:
-        self.play, self._view, self._step = play, view, step
+    def __init__(
+        self, play: PlannedPlay, view: Callable[[HostState], Variables], step: Step, tell: Callable[[Note], None]
+    ) -> None:
+        self.play, self._view, self._step, self._tell = play, view, step, tell
         self._due: set[tuple[int, str]] = set()
 
     def flush(self, states: Sequence[HostState], frames: Frames) -> None:
@@ -57,6 +59,7 @@ class Handlers:
     def _run(self, handler: StepNode, state: HostState, frames: Frames) -> None:
         failed = state.failed
         if state.over or state.unreachable or (failed and not self.play.force_handlers):
+            self._tell(Note(f"notified and not run on {state.name}: {self._name(handler, state)}", handler.where))
             return
         state.failed = None
         self._step(handler, state, frames)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from runbook.changes import Change
 from runbook.engine.border import border
-from runbook.errors import Moved, NotConverged, StepError, Stopped, TaskFailed, Unsure
+from runbook.errors import Moved, NotConverged, StepError, Stopped, TaskFailed, TimedOut, Unsure
 from runbook.host import Host, Overlay
 from runbook.host.guard import drive
 from runbook.task import TaskSpec
@@ -147,7 +147,7 @@ def apply(
     except Moved:
         if this.last:
             raise
-    except Stopped:
+    except (Stopped, TimedOut):
         entries[position]["applied"] = None  # nobody saw how far it came
         raise
     finally:

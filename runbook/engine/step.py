@@ -150,7 +150,8 @@ class StepRun:
     def _unsure(self, unsure: Unsure) -> Result:
         self.register = Unknown(self._reason())
         self.state.facts.update(dict.fromkeys(sets(self.node), self.register))
-        return Result(self.id, "unsure", reason=unsure.reason)
+        data = None if unsure.now is None else {"as_things_are": f"it would fail: {unsure.now}"}
+        return Result(self.id, "unsure", reason=unsure.reason, data=data)
 
     def _failed(self, error: StepError) -> Result:
         self.register = registers.failed(error.message, error.data, changed=False)

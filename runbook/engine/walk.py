@@ -30,7 +30,7 @@ class Walk:
     def __init__(self, stage: Stage, play: PlannedPlay, states: Sequence[HostState]) -> None:
         self.stage, self.play, self.states = stage, play, states
         self.ended = False
-        self._handlers = Handlers(play, lambda state: stage.view(state, None, Frame()), self._handle)
+        self._handlers = Handlers(play, lambda state: stage.view(state, None, Frame()), self._handle, stage.emit)
         self._rescued = 0  # how many blocks around the step at work have a rescue
         self._last: dict[str, tuple[StepId, object]] = {}
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runbook.errors import Invalid, Where
+from runbook.errors import Invalid, Problems, Where
 from runbook.inputs import Input
 from runbook.playbook.model import Playbook
 from runbook.source import parse_document, parse_scalar, read_document
@@ -29,8 +29,17 @@ def extra_layer(book: Playbook, words: Iterable[str], cwd: Path) -> Layer:
     """Read what `-e` gives: an input by its type, else as a strict YAML scalar; nothing of it is a template."""
     inputs = inputs_of(book)
     values: dict[str, Any] = {}
+    problems: list[Invalid] = []
     for word in words:
-        values |= {name: _typed(name, value, inputs, cwd) for name, value in _given(word, inputs, cwd).items()}
+        try:
+            for name, value in _given(word, inputs, cwd).items():
+                values[name] = _typed(name, value, inputs, cwd)
+        except Problems as error:
+            problems += error.problems
+        except Invalid as error:
+            problems.append(error)
+    if problems:
+        raise Problems(problems)
     return Layer("-e", values, dict.fromkeys(values, PLACE))
 
 
@@ -49,6 +58,8 @@ def _given(word: str, inputs: Mapping[str, Input], cwd: Path) -> dict[str, Any]:
             return _mapping(read_document(cwd / Path(word[1:]).expanduser(), label=word[1:]).value, word)
         if word.lstrip().startswith("{"):
             return _mapping(parse_document(word, "-e").value, "{...}")
+    except Problems:
+        raise
     except Invalid as error:
         if any(asked.type == "secret" for asked in inputs.values()):
             raise Invalid(error.message, where=error.where, hint=error.hint, excerpt="") from None  # it may hold one

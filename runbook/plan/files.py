@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runbook.errors import Invalid, RunbookError, Where
+from runbook.errors import Invalid, Problems, RunbookError, Where
 from runbook.playbook.model import Written
 from runbook.source import Document, read_document
 from runbook.templates import compile_value, render_value
@@ -55,6 +55,8 @@ def vars_layer(file: Path, document: Document, path: tuple[str | int, ...]) -> L
     """Read a file of variables that `path` of a document names."""
     try:
         loaded = read_document(file, label=label_of(file), allow_empty=True)
+    except Problems:
+        raise
     except Invalid as error:
         if error.where and error.where.line:
             raise

@@ -87,8 +87,10 @@ def compile_params(
                     needs += _file_needs(step, values[name], inner)
         except Problems as error:
             problems += error.problems
+            dynamic.add(name)
         except Invalid as error:
             problems.append(error)
+            dynamic.add(name)
     return Compiled(values, dynamic, needs)
 
 

@@ -170,7 +170,7 @@ class Reader:
         elif not isinstance(params, str):
             self.problem(f"'{task}' takes a mapping of params", here, hint=f"write `{task}: {{param: value}}`")
         elif bare(task) not in FREE_TEXT and _KEY_VALUE.match(params):
-            pairs = re.findall(r"""([A-Za-z_]\w*)=("[^"]*"|'[^']*'|\S*)""", params)
+            pairs = re.findall(r"""([A-Za-z_]\w*)=("[^"]*"|'[^']*'|\{\{.*?\}\}|\S*)""", params)
             mapping = ", ".join(f"{name}: {value}" for name, value in pairs)
             self.problem("params are no text of the form k=v", here, hint=f"write `{task}: {{{mapping}}}`")
 

@@ -56,8 +56,8 @@ class Process(Params):
     strip_empty_ends: bool = Field(default=True, description="drop empty lines from the ends of stdout and stderr")
     affects: tuple[str, ...] | None = Field(
         None,
-        description="paths and origins (http://host:port) that it may change; without it, check mode holds everything "
-        "that is read afterwards for uncertain",
+        description="paths and origins (http://host:port) that it may change: check mode then holds just these for "
+        "uncertain; without it, a later step that fails there is unsure, and one that does not is believed",
     )
 
 
@@ -101,7 +101,8 @@ def command(want: Command, host: Host) -> Generator[Change, None, dict[str, Any]
 
     It runs every time, unless `creates` or `removes` says that it need not. An exit status other than 0 fails the step,
     whose register still holds all that was returned. Say what the program changes with `affects`, so that check mode
-    can be sure of the steps after it.
+    can be sure of the steps after it. What it leaves running in its process group is ended with it: a server is started
+    by a service manager, or by `setsid`.
     """
     argv = want.argv if want.argv is not None else tuple(shlex.split(want.cmd or ""))
     run = tuple(_expanded(text, host) for text in argv) if want.expand_argument_vars else argv

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ class Ended:
 
     def step(self, name):
         return next(step for step in self.report["steps"] if step["name"] == name)
+
+
+def heard() -> None:
+    """Hear the signals that whoever runs the tests ignores, as `nohup` and a shell's `&` do."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Folder:
@@ -52,6 +59,7 @@ class Folder:
     def start(self, *options: str, book: str = "book.yml", env: dict | None = None, **how) -> subprocess.Popen:
         """Start it in a session of its own, so that a signal reaches it as one from a terminal would."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes["preexec_fn"] = heard
         return subprocess.Popen(
             self.argv(*options, book=book),
             cwd=self.path,

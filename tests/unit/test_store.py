@@ -151,7 +151,7 @@ def test_a_broken_folder_is_told_once_and_raises_nothing(store, broken):
     (store.runs / run_id / "alive").touch()
     (store.runs / run_id / "report.json").write_text(broken)
     assert store.crashed_runs() == [run_id]
-    assert "cannot be read" in store.recover(run_id)
+    assert "could not be finished" in store.recover(run_id)
     assert store.crashed_runs() == []
     assert store.history()[0].head["status"] in {"unreadable", "running"}
 
