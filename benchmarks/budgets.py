@@ -58,7 +58,9 @@ def _peak(numbers: Numbers) -> float:
 
 
 def _than_gzip(numbers: Numbers) -> float:
-    return float(numbers["archive"]["times"]["gzip"]["seconds"] / numbers["archive"]["times"]["runbook"]["seconds"])
+    return float(
+        numbers["archive"]["times"]["gzip"]["seconds"] / numbers["archive"]["times"]["runbook, the step"]["seconds"]
+    )
 
 
 BUDGETS = (
@@ -70,7 +72,7 @@ BUDGETS = (
     Budget("1 file step, changed: faster than pyinfra", 2, _faster("1 changed", "pyinfra"), floor=True),
     *(Budget(f"10,000 unchanged steps, {shape}: longer than 1,000", 12, _growth(shape)) for shape in SHAPES),
     Budget("peak memory of 100 file steps", 80, _peak, unit="MB"),
-    Budget("logs archived: faster than gzip", 8, _than_gzip, floor=True),
+    Budget("logs compressed, by the step: faster than gzip", 8, _than_gzip, floor=True),
     Budget("--version: longer than bare Python", 5, _start("runbook --version", "bare Python")),
     Budget("--help: longer than bare Python", 5, _start("runbook --help", "bare Python")),
     Budget("tasks: longer than bare Python", 5, _start("runbook tasks", "bare Python")),

@@ -84,7 +84,13 @@ def _scale(found: dict[str, Any]) -> Iterator[str]:
 def _archive(found: dict[str, Any]) -> Iterator[str]:
     yield f"{found['files']} files, {found['bytes'] / 1e6:.0f} MB.\n"
     rows = [
-        (name, _seconds(one), f"{one['megabytes_per_second']:.0f}", f"{one['ratio']:.3f}", f"{one['cpu']:.2f}")
+        (
+            name,
+            _seconds(one),
+            f"{one['megabytes_per_second']:.0f}",
+            f"{one['ratio']:.3f}",
+            f"{one['cpu']:.2f}" if one["cpu"] else "",
+        )
         for name, one in found["times"].items()
     ]
     yield from _rows(("", "seconds", "MB/s", "size left", "CPU s"), rows)
