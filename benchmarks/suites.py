@@ -73,7 +73,7 @@ def archive(work: Path, *, quick: bool) -> dict[str, Any]:
     steps: list[float] = []
     names = [name for name in ("runbook", "gzip", "logrotate") if name == "runbook" or shutil.which(name)]
     which = [_archiver(name, work / f"logs-{name}", master, steps) for name in names]
-    times = interleave(which, 1 if quick else 5, warm=False)
+    times = interleave(which, 1 if quick else 3, warm=False)
     times["runbook, the step"] = summary([Sample(step, 0, 0) for step in steps])
     for name, one in times.items():
         packed = (work / f"logs-{name.split(',')[0]}").rglob("*.gz")

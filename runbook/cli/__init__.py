@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from contextlib import suppress
@@ -57,6 +58,7 @@ def main() -> NoReturn:
     from runbook.cli.streams import open_standard
 
     open_standard()
+    gc.disable()  # nothing that is made until a run starts is given up, and looking for it is a tenth of a small play
     code = _run()
     if len(threading.enumerate()) > 1:
         _leave(code)

@@ -99,4 +99,5 @@ def compiled(session: Session) -> Plan:
     with uncollected(), redirect_stdout(sys.stderr):
         plan = compile_plan(session.book, inventory, session.registry, request)
     gc.freeze()  # what was compiled lives as long as the run: the collector need not look at it again
+    gc.enable()
     return plan

@@ -39,7 +39,7 @@ def test_runs_are_listed_newest_first(store):
     first = keep(store, [*a_run()], "20250301T020000Z-aaaaaa")
     second = keep(store, [ONE, result(1, "ok"), DONE], "20250302T020000Z-bbbbbb")
     lines = invoke(store, "list").stdout.splitlines()
-    assert lines[0].split() == ["RUN", "PLAYBOOK", "MODE", "STATUS", "STARTED (UTC)", "TOOK", "COUNTS"]
+    assert lines[0].split() == ["RUN", "PLAYBOOK", "MODE", "STATUS", "STARTED", "(UTC)", "TOOK", "COUNTS"]
     assert [line.split()[0] for line in lines[1:]] == [second, first]
     assert lines[1].split()[1:] == ["daily.yml", "run", "ok", "2025-03-01", "02:00:00", "9.0s", "ok", "1"]
     assert len(invoke(store, "list", "--last", "1").stdout.splitlines()) == 2
