@@ -81,6 +81,7 @@ def _inputs_page(name: str) -> str:
     """Show what a playbook is for and what it asks of its caller."""
     from runbook.cli.session import task_folders
     from runbook.inputs import show_inputs
+    from runbook.lines import table
     from runbook.playbook import find_playbook, load_playbook
     from runbook.registry import Registry
 
@@ -90,8 +91,6 @@ def _inputs_page(name: str) -> str:
     lines += [f"  {play.name}" for play in book.plays if play.name]
     inputs = {n: asked for play in reversed(book.plays) for n, asked in play.inputs.items()}
     lines += ["", "Inputs:" if inputs else "It has no inputs."]
-    rows = show_inputs(inputs)
-    width = max((len(str(row[0])) for row in rows), default=0)
-    for row in rows:
-        lines.append(f"  {row[0]:<{width}}  " + "  ".join(str(cell) for cell in row[1:] if cell))
+    rows = [tuple(str(cell) for cell in row) for row in show_inputs(inputs)]
+    lines += [f"  {line}" for line in table([("NAME", "TYPE", "DEFAULT", "WHAT IT IS"), *rows])] if rows else []
     return "\n".join(lines)

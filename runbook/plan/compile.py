@@ -163,7 +163,9 @@ class _Compiler:
         settled = set(self.unsettled) - _set_in(play)
         for host in play.hosts:
             layers = play.layers[host]
-            base = (self.extra.values, static_magic(place, host), *(layer.values for layer in reversed(layers)))
+            asked = dict.fromkeys(play.inputs)  # one that was not given is told once, not at each use
+            written = (layer.values for layer in reversed(layers))
+            base = (self.extra.values, static_magic(place, host), *written, asked)
             shape = frozenset(name for values in base for name in values)
             if shape in seen:
                 continue

@@ -150,8 +150,8 @@ def points_of(trace: str, root: Path) -> tuple[list[Point], Counter[str]]:
             made[match[2]] += 1
             if mine:
                 touching.append(Point(match[2], made[match[2]]))
-        else:
-            assert not mine, f"another thread or process touches files, which this sweep does not reach: {line}"
+        else:  # strace counts by thread, so it cannot reach these; the disks that are really full do
+            assert match[2] == "write" or not mine, f"a thread does more to files than fill a temporary: {line}"
     return touching, made
 
 

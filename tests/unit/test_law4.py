@@ -321,3 +321,25 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     )
     lines = [int(line) for line in re.findall(r"^playbook\.yml:(\d+):", refused(), re.MULTILINE)]
     assert lines == [3, 4, 4, 5, 6]
+
+
+def test_an_input_that_was_not_given_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "playbook.yml").write_text(
+        dedent("""\
+            - hosts: localhost
+              inputs:
+                path: {type: path, required: true}
+                size: {type: size, default: 1MB}
+                age: {type: age, default: 7d}
+              steps:
+                - debug: {msg: "{{ path }}"}
+                - debug: {msg: "{{ path }}"}
+            """)
+    )
+    told = refused()
+    assert re.findall(r"^playbook\.yml:(\d+):", told, re.MULTILINE) == ["3"]
+    assert "the input 'path' is required" in told
+    both = refused("-e", "size=1", "-e", "age=x")
+    assert "-e size: " in both
+    assert "-e age: " in both
