@@ -204,9 +204,9 @@ def _drop(folder: Path) -> None:
 
 def _begun(folder: Path) -> bool:
     """Say whether there is anything of a run here; a folder that a start has just made is left to it."""
-    if (folder / REPORT).exists() or (folder / JOURNAL).exists():
-        return True
-    with suppress(FileNotFoundError):  # another start has just dropped it
+    with suppress(FileNotFoundError):  # another start has just dropped it; power failures leave empty journals
+        if (folder / REPORT).exists() or ((log := folder / JOURNAL).exists() and log.stat().st_size):
+            return True
         if time.time() - folder.stat().st_mtime > STARTING_S:
             _drop(folder)
     return False

@@ -77,7 +77,12 @@ class Sandbox:
 
     def unbegun(self) -> list[Path]:
         """Give the folders of runs that came to no record at all."""
-        return [path for path in self.state.glob("runs/*") if not list(path.glob("*.json*"))]
+
+        def begun(folder: Path) -> bool:
+            journal = folder / "journal.jsonl"
+            return (folder / "report.json").exists() or (journal.exists() and journal.stat().st_size > 0)
+
+        return [folder for folder in self.state.glob("runs/*") if not begun(folder)]
 
 
 def tree(folder: Path) -> dict[str, tuple]:
