@@ -139,17 +139,18 @@ def apply(
     ok, position = False, 0
     try:
         for position, change in enumerate(changes):
+            entries[position]["applied"] = None  # while it is at work nobody knows how far it has come
             change.apply(host)
             entries[position]["applied"] = True
             done.add((change.kind, change.target))
             watcher.applied(position)
         ok = True
-    except Moved:
-        if this.last:
-            raise
     except (Stopped, TimedOut):
-        entries[position]["applied"] = None  # nobody saw how far it came
         raise
+    except BaseException as error:
+        entries[position]["applied"] = entries[position]["applied"] or False  # it says itself that it was not done
+        if this.last or not isinstance(error, Moved):
+            raise
     finally:
         host.settle(changes)
         watcher.settled(ok=ok)
