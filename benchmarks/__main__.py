@@ -34,7 +34,8 @@ SUITES = ("files", "scale", "archive", "start-up")
 )
 @click.option("--work", type=click.Path(path_type=Path, exists=True), help="Where to write: on a disk, not in memory.")
 @click.option("--only", type=click.Choice(SUITES), multiple=True, help="Measure this only, and keep the other results.")
-def main(*, quick: bool, peers: Path, work: Path | None, only: tuple[str, ...]) -> None:
+@click.option("--steps", type=int, multiple=True, help="Of the files suite measure this many steps only.")
+def main(*, quick: bool, peers: Path, work: Path | None, only: tuple[str, ...], steps: tuple[int, ...]) -> None:
     """Measure runbook beside ansible-core, pyinfra, gzip, logrotate and bare Python, in turn."""
     stored = RESULTS / ("quick.json" if quick else "latest.json")
     numbers: dict[str, Any] = json.loads(stored.read_text()) if only and stored.exists() else {}
@@ -47,7 +48,8 @@ def main(*, quick: bool, peers: Path, work: Path | None, only: tuple[str, ...]) 
         numbers |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(folder, versions)}
         for name in only or SUITES:
             click.echo(f"measuring {name} ...")
-            numbers[name] = measure(name, folder, peers.absolute(), quick=quick)
+            found = measure(name, folder, peers.absolute(), quick=quick, steps=steps)
+            numbers[name] = numbers.get(name, {}) | found if steps else found
     finally:
         shutil.rmtree(folder)
     numbers["load_after"] = [round(load, 2) for load in os.getloadavg()]
@@ -62,9 +64,9 @@ def main(*, quick: bool, peers: Path, work: Path | None, only: tuple[str, ...]) 
         click.echo(f"written to {stored} and {PAGE}")
 
 
-def measure(name: str, folder: Path, peers: Path, *, quick: bool) -> dict[str, Any]:
+def measure(name: str, folder: Path, peers: Path, *, quick: bool, steps: tuple[int, ...] = ()) -> dict[str, Any]:
     if name == "files":
-        return suites.file_steps(folder, peers, quick=quick)
+        return suites.file_steps(folder, peers, quick=quick, only=steps)
     if name == "scale":
         return suites.scale(folder, quick=quick)
     return (suites.archive if name == "archive" else suites.start_up)(folder, quick=quick)

@@ -26,10 +26,11 @@ class Model(pydantic.BaseModel):
 """
 
 
-def file_steps(work: Path, peers: Path, *, quick: bool) -> dict[str, Any]:
+def file_steps(work: Path, peers: Path, *, quick: bool, only: tuple[int, ...] = ()) -> dict[str, Any]:
     """Measure 1, 10 and 100 steps of one template each, changed and unchanged, by all contestants in turn."""
     found: dict[str, Any] = {}
-    for count, rounds in ((1, 3), (10, 1)) if quick else ((1, 7), (10, 5), (100, 3)):
+    sizes = ((1, 3), (10, 1)) if quick else ((1, 7), (10, 5), (100, 3))
+    for count, rounds in [size for size in sizes if not only or size[0] in only]:
         both: dict[str, list[Trial]] = {"changed": [], "unchanged": []}
         for state, trial in trials(work, peers, count):
             both[state].append(trial)
