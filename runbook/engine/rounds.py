@@ -146,6 +146,7 @@ def apply(
             watcher.applied(position)
         ok = True
     except (Stopped, TimedOut):
+        entries[position]["applied"] = None  # it may have ended because it was ended
         raise
     except BaseException as error:
         entries[position]["applied"] = entries[position]["applied"] or False  # it says itself that it was not done
