@@ -1,4 +1,4 @@
-"""The journal of a run: its events as JSON lines, durable before a step's first change and after its last."""
+"""The journal of a run: its events as JSON lines, durable before a step's first change."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _encoded = json.JSONEncoder(separators=(",", ":")).encode
 class Journal:
     """An observer that appends events to a file; RunbookError when that fails, for then nothing may be changed.
 
-    `Planned` with changes is on disk before the call returns, and so is the `Settled` that follows; everything else is
-    a plain append, which a killed process does not lose. Progress and output are not kept.
+    `Planned` with changes is on disk before the call returns, and with it all that came before: how a step was settled
+    is durable with the next step's plan, at the latest with the end of the run. Everything else is a plain append,
+    which a killed process does not lose. Progress and output are not kept.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +34,7 @@ class Journal:
             sync_folder(path.parent)
         except OSError as error:
             raise cannot_write(path, error) from error
-        self._open: set[Key] = set()
+        self._owing = False
 
     def __call__(self, event: ev.Event) -> None:
         if isinstance(event, ev.Progress | ev.Output):
@@ -49,12 +50,9 @@ class Journal:
 
     def _must_last(self, event: ev.Event) -> bool:
         if isinstance(event, ev.Planned) and event.changes:
-            self._open.add((event.step.index, event.step.host))
+            self._owing = True
             return True
-        if isinstance(event, ev.Settled) and (key := (event.step.index, event.step.host)) in self._open:
-            self._open.discard(key)
-            return True
-        return False
+        return isinstance(event, ev.RunFinished) and self._owing
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -49,14 +49,24 @@ def test_events_are_kept_as_they_were_but_for_progress_and_output(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_only_the_first_and_the_last_of_a_list_of_changes_are_made_durable(path, monkeypatch):
+def test_a_list_of_changes_is_durable_before_the_first_and_how_it_ended_with_the_next_list_or_the_end(
+    path, monkeypatch
+):
     synced = []
     monkeypatch.setattr(os, "fdatasync", lambda _: synced.append(read(path)[-1]))
-    planned, settled = ev.Planned(step(1), LIST), ev.Settled(step(1), ok=True)
-    written(
-        path, [*BEGUN, ev.Planned(step(2), []), ev.Settled(step(2), ok=True), planned, ev.Applied(step(1), 0), settled]
-    )
-    assert synced == [planned, settled]
+    settled = [ev.Applied(step(1), 0), ev.Settled(step(1), ok=True)]
+    idle = [ev.Planned(step(2), []), ev.Settled(step(2), ok=True)]
+    lists = [ev.Planned(step(n), LIST) for n in (1, 3)]
+    end = ev.RunFinished("ok", 0, "2025-03-01T02:00:01Z", 1.0)
+    written(path, [*BEGUN, *idle, lists[0], *settled, *idle, lists[1], *settled, end])
+    assert synced == [*lists, end]
+
+
+def test_the_journal_of_a_run_that_changed_nothing_costs_no_sync(path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    written(path, [*BEGUN, ev.Planned(step(1), []), ev.RunFinished("ok", 0, "2025-03-01T02:00:01Z", 1.0)])
+    assert synced == []
 
 
 def test_a_torn_last_line_is_left_out(path):
