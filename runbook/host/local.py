@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 
 from runbook.changes import Change, Completed, Content, Exchange, Found, Response, RunCommand, Stat, Usage
 from runbook.errors import TaskFailed, TimedOut
-from runbook.host import altering, durable, reading
+from runbook.host import altering, durable, reading, sockets
 from runbook.host.durable import Ledger
 from runbook.host.facts import Facts, mount_points, process_umask, usage
 from runbook.host.guard import lifted
 from runbook.host.process import Children, Command, named
-from runbook.host.protocol import Listener
+from runbook.host.protocol import Listener, Taker
 from runbook.host.refusals import below, refusal, refusing, shown
 from runbook.host.web import Web
 from runbook.units import revealed
@@ -150,10 +150,13 @@ class LocalHost:
         with lifted():
             return self._run(RunCommand(tuple(argv), cwd=cwd, stdin=stdin, timeout=timeout))
 
-    def ask(self, exchange: Exchange) -> Response:
+    def ask(self, exchange: Exchange, take: Taker | None = None) -> Response:
         self.check_deadline()
         with lifted():
-            return self._web.send(exchange, self._deadline)
+            return self._web.send(exchange, self._deadline, take)
+
+    dial = sockets.dial
+    connections = sockets.connections
 
     def client(self, name: str) -> Any:
         from runbook.host.clients import open_client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from runbook.changes import Change, Completed, Content, Exchange, Response, RunC
 from runbook.errors import Unsure
 from runbook.host.doubts import Doubts
 from runbook.host.guard import forbid
-from runbook.host.protocol import Host
+from runbook.host.protocol import Host, Taker
 from runbook.host.refusals import refusing
 from runbook.host.sketch import Sketch
 from runbook.host.view import View
@@ -67,11 +67,25 @@ class Overlay(View):
     ) -> Completed:
         return self._real.probe(argv, cwd=cwd, stdin=stdin, timeout=timeout)
 
-    def ask(self, exchange: Exchange) -> Response:
-        reason = self._doubts.of_url(exchange.url)
-        if reason is not None:
-            raise Unsure(reason)
-        return self._real.ask(exchange)
+    def ask(self, exchange: Exchange, take: Taker | None = None) -> Response:
+        self._certain_of(exchange.url)
+        return self._real.ask(exchange, take)
+
+    def dial(
+        self,
+        address: str,
+        port: int,
+        *,
+        timeout: float,
+        listen: float = 0.0,
+        enough: Callable[[bytes], object] = bool,
+    ) -> bytes | None:
+        for scheme in ("tcp", "http", "https"):
+            self._certain_of(f"{scheme}://{address}:{port}")
+        return self._real.dial(address, port, timeout=timeout, listen=listen, enough=enough)
+
+    def connections(self, port: int, *, address: str, states: Collection[str], without: Collection[str] = ()) -> int:
+        return self._real.connections(port, address=address, states=states, without=without)
 
     def client(self, name: str) -> Any:
         return self._real.client(name)
@@ -122,6 +136,11 @@ class Overlay(View):
         return Unknown(self._reason)
 
     # Within
+
+    def _certain_of(self, url: str) -> None:
+        reason = self._doubts.of_url(url)
+        if reason is not None:
+            raise Unsure(reason)
 
     @property
     def _reason(self) -> str:

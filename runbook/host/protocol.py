@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 from runbook.changes import Change, Completed, Exchange, Found, Machine, Response, Stat, Usage
+
+# Given the head of an answer (its body is empty), gives what takes each piece of the body; None leaves it unread.
+Taker = Callable[[Response], Callable[[bytes], object] | None]
 
 
 class Listener(Protocol):
@@ -113,8 +116,30 @@ class Host(Machine, Protocol):
         """Run a process that only reads; the caller vouches for it."""
         ...
 
-    def ask(self, exchange: Exchange) -> Response:
-        """Send a request that only reads, whatever its verb; the caller vouches for it."""
+    def ask(self, exchange: Exchange, take: Taker | None = None) -> Response:
+        """Send a request that only reads, whatever its verb; the caller vouches for it.
+
+        With `take` the body is not kept but handed on in pieces, however large it is; the timeout is then of each wait.
+        """
+        ...
+
+    def dial(
+        self,
+        address: str,
+        port: int,
+        *,
+        timeout: float,
+        listen: float = 0.0,
+        enough: Callable[[bytes], object] = bool,
+    ) -> bytes | None:
+        """Connect by TCP and hang up; None where that fails within `timeout` seconds.
+
+        With `listen`, read for so many seconds at most, until the port hangs up or what was read is `enough`.
+        """
+        ...
+
+    def connections(self, port: int, *, address: str, states: Collection[str], without: Collection[str] = ()) -> int:
+        """Count the TCP connections to a port of the machine at an address, in these states; not those of `without`."""
         ...
 
     def client(self, name: str) -> Any:

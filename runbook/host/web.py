@@ -6,15 +6,18 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from runbook.changes import Exchange, Response
 from runbook.errors import TaskFailed, TimedOut
+from runbook.host.protocol import Taker
 from runbook.units import Secret, human_bytes, revealed
 
 if TYPE_CHECKING:
     import httpx
+
+PIECE = 2**18  # bytes of a body that are handed on at a time
 
 
 class Web:
@@ -23,8 +26,8 @@ class Web:
     def __init__(self) -> None:
         self._clients: dict[bool, httpx.Client] = {}
 
-    def send(self, exchange: Exchange, deadline: float | None) -> Response:
-        """Send a request and read the answer; `deadline` is monotonic.
+    def send(self, exchange: Exchange, deadline: float | None, take: Taker | None = None) -> Response:
+        """Send a request and read the answer; `deadline` is monotonic. `take` takes the body, which may last.
 
         Raises TaskFailed with a plain reason, and TimedOut where the step's time is over.
         """
@@ -37,7 +40,7 @@ class Web:
         if until <= started:
             raise TimedOut(f"{_name(exchange)}: the step's time is over")
         try:
-            return self._send(exchange, started, until)
+            return self._send(exchange, started, until, deadline, take)
         except httpx.TimeoutException as error:
             raise _late(exchange, until - started, deadline) from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, TypeError) as error:
@@ -47,7 +50,9 @@ class Web:
             for client in self._clients.values():
                 client.cookies.clear()
 
-    def _send(self, exchange: Exchange, started: float, until: float) -> Response:
+    def _send(
+        self, exchange: Exchange, started: float, until: float, deadline: float | None, take: Taker | None
+    ) -> Response:
         content, headers = _payload(exchange)
         client = self._client(verify=exchange.verify and _may_use_tls(exchange))
         with client.stream(
@@ -58,14 +63,12 @@ class Web:
             timeout=until - started,
             follow_redirects=exchange.follow_redirects,
         ) as answer:
-            body = b"".join(_pieces(exchange, answer.iter_bytes(), until))
-            return Response(
-                status=answer.status_code,
-                headers={name.lower(): value for name, value in answer.headers.items()},
-                body=body,
-                elapsed_s=round(time.monotonic() - started, 6),
-                url=str(answer.url),
-            )
+            if take is None:
+                return _told(answer, b"".join(_pieces(exchange, answer.iter_bytes(), until)), started)
+            piece = take(_told(answer, b"", started))
+            if piece is not None:
+                _hand_on(answer.iter_bytes(PIECE), piece, deadline)
+            return _told(answer, b"", started)
 
     def _client(self, *, verify: bool) -> httpx.Client:
         import httpx
@@ -78,6 +81,16 @@ class Web:
     def close(self) -> None:
         while self._clients:
             self._clients.popitem()[1].close()
+
+
+def _told(answer: httpx.Response, body: bytes, started: float) -> Response:
+    return Response(
+        status=answer.status_code,
+        headers={name.lower(): value for name, value in answer.headers.items()},
+        body=body,
+        elapsed_s=round(time.monotonic() - started, 6),
+        url=str(answer.url),
+    )
 
 
 def _may_use_tls(exchange: Exchange) -> bool:
@@ -96,6 +109,15 @@ def _pieces(exchange: Exchange, pieces: Iterator[bytes], until: float) -> Iterat
         if time.monotonic() > until:
             raise httpx.ReadTimeout("the answer trickles")
         yield piece
+
+
+def _hand_on(pieces: Iterator[bytes], take: Callable[[bytes], object], deadline: float | None) -> None:
+    import httpx
+
+    for data in pieces:
+        take(data)
+        if deadline is not None and time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the step's time is over")
 
 
 def _payload(exchange: Exchange) -> tuple[bytes | None, dict[str, str]]:

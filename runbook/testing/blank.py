@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from runbook.changes import Completed, Exchange, Found, Response, Stat, Usage
 from runbook.errors import TaskFailed
+from runbook.host.protocol import Taker
 from runbook.host.reading import matcher
 from runbook.host.refusals import refusal
 
@@ -111,9 +113,29 @@ class Blank:
         told: Completed = self.answer(shlex.join(argv))
         return told
 
-    def ask(self, exchange: Exchange) -> Response:
+    def ask(self, exchange: Exchange, take: Taker | None = None) -> Response:
         told: Response = self.answer(f"{exchange.method} {exchange.url}")
-        return told
+        if take is None:
+            return told
+        head = replace(told, body=b"")
+        piece = take(head)
+        if piece is not None:
+            piece(told.body)
+        return head
+
+    def dial(
+        self, address: str, port: int, *, timeout: float, listen: float = 0.0, enough: Callable[[bytes], object] = bool
+    ) -> bytes | None:
+        """Give what `tcp://ADDRESS:PORT` is answered: a `Response` of status 0 is a port that takes nobody."""
+        del timeout, listen, enough
+        told: Response = self.answer(f"GET tcp://{address}:{port}")
+        return told.body if told.status else None
+
+    def connections(self, port: int, *, address: str, states: Collection[str], without: Collection[str] = ()) -> int:
+        """Give the number that `tcp://ADDRESS:PORT/connections` is answered."""
+        del states, without
+        told: Response = self.answer(f"GET tcp://{address}:{port}/connections")
+        return int(told.body)
 
     def client(self, name: str) -> Any:
         return self.answer(name)
