@@ -161,7 +161,9 @@ class Attempt:
             if node.spec.kind == "directive":
                 return within(limit, lambda: self._directive(want, view, host), listener.stop)
             within(limit, lambda: perform(node.spec, want, host, record, listener), listener.stop)
-            return None
+        for secret in secrets_in(record.data):  # one that a task has made is known before anything tells of it
+            self.stage.keep_secret(secret)
+        return None
 
     def _directive(self, want: Any, view: Variables, host: Host) -> Said:
         said = drive(self.node.spec.name, lambda: self.node.spec.function(want, view), _refuse)
