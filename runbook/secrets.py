@@ -11,20 +11,24 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from runbook import events as ev
+from runbook.forms import forms_of
 from runbook.units import Secret
 from runbook.unknown import Unknown
 from runbook.wire import shown
 
 MASK = "***"
-SHORTEST = 8
 AnyEvent = TypeVar("AnyEvent", bound=ev.Event)
 
 
 class Redactor:
-    """The secrets of a run. Values of 8 characters or more are masked wherever they show; `short` names the others."""
+    """The secrets of a run. Values of 8 characters or more are masked wherever they show; `short` names the others.
+
+    `known` holds all of them, and grows while the run goes on.
+    """
 
     def __init__(self) -> None:
         self.short: list[str] = []
+        self.known: list[Secret] = []
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
@@ -34,12 +38,12 @@ class Redactor:
 
     def add(self, value: str, *, name: str = "") -> None:
         """Know a secret from now on; of a text of several lines each line that is long enough as well."""
-        wanted = {value, value.strip(), *(line.strip() for line in value.splitlines())}
-        long = [text for text in wanted if len(text) >= SHORTEST]
-        if value and not long:
+        forms = forms_of(value)
+        if value and not forms:
             self.short.append(name or "a secret without a name")
         with self._lock:
-            self._forms = self._forms.union(form for text in long for form in _forms(text))
+            self.known.append(Secret(value))
+            self._forms = self._forms.union(forms)
             self._pattern = None  # compiled when it is next needed: secrets come in crowds
 
     def mask(self, text: str) -> str:
@@ -154,44 +158,6 @@ def _rebuilt(value: Any, items: list[Any]) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*items)
     return items if isinstance(value, list) else type(value)(items)
-
-
-def _forms(text: str) -> Iterator[str]:
-    """Give every form in which the text may show up in an output."""
-    import json
-    from urllib.parse import quote, quote_plus
-
-    raw = _encoded(text)
-    yield text
-    yield from (json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
-    yield from (repr(text)[1:-1], text.replace("\\", "\\\\").replace("'", "\\'"), repr(raw)[2:-1])
-    yield text.replace("'", "'\"'\"'")  # as shlex.quote writes it
-    for quoted in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
-        yield quoted
-        yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
-    yield from (raw.hex(), raw.hex().upper())
-    yield from _base64_forms(raw)
-
-
-def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Give the base64 of the bytes, and what is always the same of it wherever in a longer text the bytes stand."""
-    from base64 import b64encode, urlsafe_b64encode
-
-    for encode in (b64encode, urlsafe_b64encode):
-        whole = encode(raw).decode()
-        yield whole
-        yield whole.rstrip("=")
-        for before in range(3):
-            code = encode(b"\0" * before + raw).decode()
-            uncertain = (len(raw) + before) % 3  # of the last four characters only this many depend on us alone
-            yield code[(0, 2, 3)[before] : len(code) - (4 - uncertain if uncertain else 0)]
-
-
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a surrogate pair, out of JSON
-        return text.encode("utf-8", "surrogatepass")
 
 
 def _masked_event(by: Redactor, event: Any) -> Any:

@@ -19,6 +19,7 @@ FOLDERS = {"runbook": "runbook", "tasks": "runbook.tasks", "inventory": "runbook
 FLOORS = {
     "errors": 0,  # every error and its exit code
     "suggest": 0,  # did you mean
+    "forms": 0,  # how a secret may show
     "units": 0,  # the types users write
     "value": 0,  # what the engine's values have in common
     "unknown": 1,  # what only a run can tell

@@ -187,10 +187,11 @@ class Compress(Change):
 
 @sealed
 class Produce(Change):
-    """Make a file whose content is only known by doing it.
+    """Make a file whose content is only known by doing it, or a `folder` that is not there yet.
 
-    `make(temporary)` writes to the path it is given, a sibling of `path`, and may raise to refuse the result; only
-    then is it renamed into place. What it returns is the `outcome`.
+    `make(temporary)` writes to the path it is given, a sibling of `path`, or fills the folder there, and may raise to
+    refuse the result; only then is it renamed into place. What it returns is the `outcome`. It may read through the
+    host that the task was given; `host.meter` tells how far it is.
     """
 
     kind: ClassVar[str] = "produce"
@@ -198,6 +199,7 @@ class Produce(Change):
     make: Callable[[Path], Any] = field(compare=False)
     mode: int | None = None
     was: Stat | None = None
+    folder: bool = False
     cell: Outcome = field(default_factory=Outcome, compare=False, repr=False)
 
     @property
@@ -209,7 +211,7 @@ class Produce(Change):
         return Unknown(AFTER_THE_RUN, self.cell.get)
 
     def apply(self, host: Machine) -> None:
-        self.cell.put(host.produce(self.path, self.make, mode=self.mode, was=self.was))
+        self.cell.put(host.produce(self.path, self.make, mode=self.mode, was=self.was, folder=self.folder))
 
     def describe(self) -> str:
         return AFTER_THE_RUN

@@ -14,17 +14,13 @@ from runbook.errors import TaskFailed
 from runbook.events import RunStarted
 from runbook.plan.model import Plan
 from runbook.secrets import Redactor
-from runbook.units import Secret
 
 
 def redactor_for(plan: Plan) -> Redactor:
     """Know every secret that is known before the run, so that no output shows it."""
     redactor = Redactor()
-    layers = [plan.extra, *(layer for play in plan.plays for of_host in play.layers.values() for layer in of_host)]
-    values = [(name, value) for layer in layers for name, value in layer.values.items()]
-    for name, value in [*values, *plan.inputs.items()]:
-        if isinstance(value, Secret):
-            redactor.add(value.reveal(), name=name)
+    for name, secret in plan.secrets():
+        redactor.add(secret.reveal(), name=name)
     return redactor
 
 

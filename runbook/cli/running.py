@@ -55,7 +55,12 @@ def run(session: Session, plan: Plan) -> int:
         recorder = _recorded(session, tell, stack)
         ears = Ears()
         real = LocalHost(
-            now=session.started, cwd=Path.cwd(), env=dict(os.environ), run_id=session.run_id, listener=ears
+            now=session.started,
+            cwd=Path.cwd(),
+            env=dict(os.environ),
+            run_id=session.run_id,
+            listener=ears,
+            secrets=tell.redactor.known,
         )
         stack.callback(real.close)
         host: Host = Overlay(real, imagined=True) if options.mode == "check" else real

@@ -227,7 +227,7 @@ def produce(ledger: Ledger, path: Path, make: Callable[[Path], Any], *, mode: in
         with replacing(target, ledger.run_id) as spare:
             os.close(os.open(spare, _CREATE, 0o600))  # what cannot be written is told before the work, not after it
             os.unlink(spare)
-            result = _made_by(make, spare, path)
+            result = made_by(make, spare, path)
             if look(spare, follow=False) is None:
                 raise TaskFailed(f"cannot produce {shown(path)}: nothing was written to the path that was given")
             descriptor = open_regular(spare, follow=False)
@@ -241,7 +241,7 @@ def produce(ledger: Ledger, path: Path, make: Callable[[Path], Any], *, mode: in
             return result
 
 
-def _made_by(make: Callable[[Path], Any], spare: Path, path: Path) -> Any:
+def made_by(make: Callable[[Path], Any], spare: Path, path: Path) -> Any:
     try:
         return make(spare)
     except (RunbookError, Unsure):

@@ -14,12 +14,13 @@ from runbook.errors import TaskFailed, TimedOut
 from runbook.host import altering, durable, reading, sockets
 from runbook.host.durable import Ledger
 from runbook.host.facts import Facts, mount_points, process_umask, usage
+from runbook.host.filling import produce
 from runbook.host.guard import lifted
 from runbook.host.process import Children, Command, named
 from runbook.host.protocol import Listener, Taker
 from runbook.host.refusals import below, refusal, refusing, shown
 from runbook.host.web import Web
-from runbook.units import revealed
+from runbook.units import Secret, revealed
 
 EVERY = 0.1  # seconds between two words on progress
 
@@ -36,8 +37,10 @@ class LocalHost:
         run_id: str,
         umask: int | None = None,
         listener: Listener | None = None,
+        secrets: Sequence[Secret] = (),
     ) -> None:
         self.now = now
+        self.secrets = secrets
         self.cwd = cwd
         self.facts: Mapping[str, Any] = Facts()
         self.label = "an earlier step"
@@ -172,7 +175,7 @@ class LocalHost:
     ) -> None:
         path = self._at(path)
         total = getattr(content, "size", 0)
-        meter = self._meter(f"writing {shown(path)}", total)
+        meter = self.meter(f"writing {shown(path)}", total)
         durable.write(self._ledger, path, content, mode=mode, was=was, mtime=mtime, meter=meter)
 
     def remove(self, path: Path, *, was: Stat) -> None:
@@ -180,7 +183,7 @@ class LocalHost:
 
     def move(self, path: Path, to: Path, *, was: Stat) -> None:
         path = self._at(path)
-        meter = self._meter(f"moving {shown(path)}", was.size)
+        meter = self.meter(f"moving {shown(path)}", was.size)
         altering.move(self._ledger, path, self._at(to), was=was, meter=meter)
 
     def make_folder(self, path: Path, *, mode: int | None) -> None:
@@ -194,11 +197,13 @@ class LocalHost:
 
     def compress(self, path: Path, to: Path, *, was: Stat, level: int) -> None:
         path = self._at(path)
-        meter = self._meter(f"compressing {shown(path)}", was.size)
+        meter = self.meter(f"compressing {shown(path)}", was.size)
         altering.compress(self._ledger, path, self._at(to), was=was, level=level, meter=meter)
 
-    def produce(self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None) -> Any:
-        return durable.produce(self._ledger, self._at(path), make, mode=mode, was=was)
+    def produce(
+        self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None, folder: bool = False
+    ) -> Any:
+        return produce(self._ledger, self._at(path), make, mode=mode, was=was, folder=folder)
 
     def run(self, command: RunCommand) -> Completed:
         return self._run(command)
@@ -233,7 +238,7 @@ class LocalHost:
             )
         )
 
-    def _meter(self, text: str, total: Any) -> Callable[[int], None]:
+    def meter(self, text: str, total: Any) -> Callable[[int], None]:
         """Give the function that a long change tells each piece's bytes; it minds the deadline too."""
         done, told = 0, time.monotonic()
 

@@ -115,8 +115,21 @@ class Overlay(View):
     def compress(self, path: Path, to: Path, *, was: Stat, level: int) -> None:
         self._sketch.compress(self._change("compress", path), self._alter(to), self._reason, was=was, level=level)
 
-    def produce(self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None) -> Unknown:  # noqa: ARG002 - made in a run only
-        self._sketch.produce(self._change("produce", path), self._reason, mode=mode, was=was)
+    def produce(
+        self,
+        path: Path,
+        make: Callable[[Path], Any],  # noqa: ARG002 - made in a run only
+        *,
+        mode: int | None,
+        was: Stat | None,
+        folder: bool = False,
+    ) -> Any:
+        path = self._change("produce", path)
+        if folder:
+            self._sketch.make_folder(path, mode=None)
+            self._cast_doubt((str(path),))
+        else:
+            self._sketch.produce(path, self._reason, mode=mode, was=was)
         return Unknown(self._reason)
 
     def run(self, command: RunCommand) -> Unknown:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 from runbook.changes import Change, Completed, Exchange, Found, Machine, Response, Stat, Usage
+from runbook.units import Secret
 
 # Given the head of an answer (its body is empty), gives what takes each piece of the body; None leaves it unread.
 Taker = Callable[[Response], Callable[[bytes], object] | None]
@@ -60,6 +61,15 @@ class Host(Machine, Protocol):
     @property
     def facts(self) -> Mapping[str, Any]:
         """`os`, `hostname`, `python`, `user`, `cpus`, `cpu`, `memory` (bytes), each found when first read."""
+        ...
+
+    @property
+    def secrets(self) -> Sequence[Secret]:
+        """The secrets that the run knows by now, for a task that must not publish one: see `runbook.host.leaks`."""
+        ...
+
+    def meter(self, text: str, total: int) -> Callable[[int], None]:
+        """Give the function that a long `make` tells the bytes of each piece: it shows progress, minds the deadline."""
         ...
 
     def stat(self, path: Path, *, follow: bool = True) -> Stat | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,6 +55,13 @@ class View:
     @property
     def facts(self) -> Mapping[str, Any]:
         return self._real.facts
+
+    @property
+    def secrets(self) -> Sequence[Secret]:
+        return self._real.secrets
+
+    def meter(self, text: str, total: int) -> Callable[[int], None]:
+        return self._real.meter(text, total)
 
     def check_deadline(self) -> None:
         self._base.check_deadline()

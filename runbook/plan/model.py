@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from runbook.playbook.model import LoopKind
 from runbook.source import Document
 from runbook.task import Params, TaskSpec
 from runbook.templates import Condition, Need
+from runbook.units import Secret
 from runbook.value import frozen
 from runbook.variables import Layer
 
@@ -147,6 +148,12 @@ class Plan:
     def steps(self) -> Sequence[tuple[PlannedPlay, StepNode]]:
         """Every step in the order it stands in, handlers last."""
         return [(play, step) for play in self.plays for step in (*flat(play.nodes), *play.handlers)]
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        """Yield every secret that is known before the run, with the name of its variable."""
+        layers = [self.extra, *(layer for play in self.plays for of_host in play.layers.values() for layer in of_host)]
+        for values in (*(layer.values for layer in layers), self.inputs):
+            yield from ((name, value) for name, value in values.items() if isinstance(value, Secret))
 
 
 def flat(nodes: Sequence[Node]) -> list[StepNode]:

@@ -16,6 +16,7 @@ from runbook.errors import TaskFailed
 from runbook.host.protocol import Taker
 from runbook.host.reading import matcher
 from runbook.host.refusals import refusal
+from runbook.units import Secret
 
 Answers = Mapping[str, Sequence[Any]]
 
@@ -40,7 +41,9 @@ class Blank:
         facts: Mapping[str, Any],
         file_systems: Mapping[Path, Usage],
         answers: Answers,
+        secrets: Sequence[Secret] = (),
     ) -> None:
+        self.secrets = secrets
         self.now, self.cwd, self.env, self.umask, self.facts = now, cwd, env, umask, facts
         self._file_systems = file_systems
         self._answers = {question: list(told) for question, told in answers.items()}
@@ -65,6 +68,9 @@ class Blank:
 
     def doubt(self) -> None:
         return None
+
+    def meter(self, text: str, total: int) -> Callable[[int], None]:  # noqa: ARG002 - nobody looks on
+        return lambda count: None  # noqa: ARG005 - nobody looks on
 
     def sleep(self, seconds: float) -> bool:  # noqa: ARG002 - time passes at once
         return True

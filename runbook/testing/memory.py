@@ -6,7 +6,7 @@ import gzip
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from runbook.host.guard import forbid
 from runbook.host.index import Node
 from runbook.host.overlay import Overlay
 from runbook.testing.blank import Answers, Blank
+from runbook.units import Secret
 
 NOW = datetime(2026, 3, 10, 2, tzinfo=UTC)
 SPACE = Usage(total=100 * 10**9, used=40 * 10**9, free=60 * 10**9)
@@ -41,6 +42,7 @@ class MemoryHost(Overlay):
         facts: Mapping[str, Any] | None = None,
         file_systems: Mapping[Path, Usage] | None = None,
         answers: Answers | None = None,
+        secrets: Sequence[Secret] = (),
     ) -> None:
         self._blank = Blank(
             now=now,
@@ -50,6 +52,7 @@ class MemoryHost(Overlay):
             facts={"os": "linux", "hostname": "memory", "cpus": 2, **(facts or {})},
             file_systems={Path("/"): SPACE, **(file_systems or {})},
             answers=answers or {},
+            secrets=secrets,
         )
         super().__init__(cast("Host", self._blank))
 
@@ -61,12 +64,25 @@ class MemoryHost(Overlay):
         self._sketch.remove(self._at(to), was=drawn)
         self._sketch.write(self._at(to), packed, mode=drawn.mode, was=None, mtime=drawn.mtime)
 
-    def produce(self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None) -> Any:
+    def produce(
+        self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None, folder: bool = False
+    ) -> Any:
         path = self._change("produce", path)
-        with tempfile.TemporaryDirectory() as folder:
-            spare = Path(folder, path.name)
+        with tempfile.TemporaryDirectory() as temporary:
+            spare = Path(temporary, path.name)
+            if folder:
+                spare.mkdir()
             made = make(spare)
-            self._sketch.write(path, spare.read_bytes(), mode=mode, was=was, mtime=None)
+            if not folder:
+                self._sketch.write(path, spare.read_bytes(), mode=mode, was=was, mtime=None)
+                return made
+            for entry in (spare, *sorted(spare.rglob("*"))):
+                to = path / entry.relative_to(spare)
+                if entry.is_dir():
+                    self._sketch.make_folder(to, mode=None)
+                else:
+                    mode = 0o755 if entry.stat().st_mode & 0o100 else 0o644
+                    self._sketch.write(to, entry.read_bytes(), mode=mode, was=None, mtime=None)
         return made
 
     def run(self, command: RunCommand) -> Any:

@@ -47,7 +47,10 @@ def play(plan: Plan, *, mode: Mode = "run", now: datetime | None = None, host: H
     now = now or datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%SZ}-test00"
     ears = Ears()
-    real = host or LocalHost(now=now, cwd=Path.cwd(), env=dict(os.environ), run_id=run_id, listener=ears)
+    secrets = [secret for _, secret in plan.secrets()]
+    real = host or LocalHost(
+        now=now, cwd=Path.cwd(), env=dict(os.environ), run_id=run_id, listener=ears, secrets=secrets
+    )
     report = Report()
     guard.install()
     report(_started(plan, run_id, mode, now))
@@ -61,7 +64,7 @@ def play(plan: Plan, *, mode: Mode = "run", now: datetime | None = None, host: H
         ears=ears,
         prompt=_nobody,
         read_file=lambda name: (Path(plan.playbook_dir) / name).read_text(encoding="utf-8"),
-        keep_secret=lambda secret: None,  # noqa: ARG005 - the report is not shown
+        keep_secret=secrets.append,
     )
     execute(stage)
     return report.to_json()
