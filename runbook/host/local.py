@@ -17,12 +17,11 @@ from runbook.host.facts import Facts, mount_points, process_umask, usage
 from runbook.host.filling import produce
 from runbook.host.guard import lifted
 from runbook.host.process import Children, Command, named
+from runbook.host.progress import meter
 from runbook.host.protocol import Listener, Taker
 from runbook.host.refusals import below, refusal, refusing, shown
 from runbook.host.web import Web
 from runbook.units import Secret, revealed
-
-EVERY = 0.1  # seconds between two words on progress
 
 
 class LocalHost:
@@ -239,15 +238,4 @@ class LocalHost:
         )
 
     def meter(self, text: str, total: Any) -> Callable[[int], None]:
-        """Give the function that a long change tells each piece's bytes; it minds the deadline too."""
-        done, told = 0, time.monotonic()
-
-        def advance(count: int) -> None:
-            nonlocal done, told
-            self.check_deadline()
-            done += count
-            if self._listener is not None and time.monotonic() - told >= EVERY:
-                told = time.monotonic()
-                self._listener.progress(text, done, total if isinstance(total, int) else 0)
-
-        return advance
+        return meter(self._listener, self.check_deadline, text, total)
