@@ -40,6 +40,7 @@ __all__ = [
     "VarsFile",
     "aliases",
     "declared",
+    "names_of",
     "task",
 ]
 
@@ -119,11 +120,13 @@ class TaskSpec:
 
     def names(self) -> list[str]:
         """Give the name of each param, and its aliases after it."""
-        found: list[str] = []
-        for name, info in self.params.model_fields.items():
-            others = aliases(info)
-            found += others if name in others else [name, *others]
-        return found
+        return [name for field, info in self.params.model_fields.items() for name in names_of(field, info)]
+
+
+def names_of(field: str, info: FieldInfo) -> list[str]:
+    """Give the names that a param may be written under, its own first; the field `json_` is the param `json`."""
+    own = [] if field.endswith("_") else [field]
+    return [*own, *(name for name in aliases(info) if name != field)]
 
 
 def _uses(params: type[Params]) -> dict[str, Use]:

@@ -14,6 +14,7 @@ from runbook.unknown import Unknown, then
 from runbook.value import sealed
 
 Content = bytes | Secret | FileRef
+Send = Callable[[Exchange], Response]
 AFTER_THE_RUN = "known after the run"
 
 
@@ -37,7 +38,9 @@ class Machine(Protocol):
         self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None, folder: bool = False
     ) -> Any: ...
     def run(self, command: RunCommand) -> Completed | Unknown: ...
-    def request(self, exchange: Exchange, *, affects: tuple[str, ...] | None) -> Response | Unknown: ...
+    def request(
+        self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None
+    ) -> Any: ...
 
 
 @sealed

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import field
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from runbook.changes.base import AFTER_THE_RUN, Change, Machine, Outcome, RunCommand
+from runbook.changes.base import AFTER_THE_RUN, Change, Machine, Outcome, RunCommand, Send
 from runbook.changes.values import Exchange
 from runbook.unknown import Unknown
 from runbook.value import sealed
@@ -46,7 +47,9 @@ class Run(Change):
 class Request(Change):
     """Send an HTTP request that changes something; its outcome is a `Response`.
 
-    `affects` names the origins or URL prefixes that it changes; None: anything may be changed by it.
+    `affects` names the origins or URL prefixes that it changes; None: anything may be changed by it. Where more belongs
+    to it than one exchange, `conduct` is called in a run instead, with what sends one: it sends this one and whatever
+    proves that it took effect, raises `TaskFailed` if it did not, and what it gives is the outcome.
     """
 
     kind: ClassVar[str] = "request"
@@ -54,6 +57,7 @@ class Request(Change):
     affects: tuple[str, ...] | None = None
     detail: str = ""
     cell: Outcome = field(default_factory=Outcome, compare=False, repr=False)
+    conduct: Callable[[Send], Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def target(self) -> str:
@@ -68,7 +72,7 @@ class Request(Change):
         return Unknown(AFTER_THE_RUN, self.cell.get)
 
     def apply(self, host: Machine) -> None:
-        self.cell.put(host.request(self.exchange, affects=self.affects))
+        self.cell.put(host.request(self.exchange, affects=self.affects, conduct=self.conduct))
 
     def describe(self) -> str:
         return self.detail

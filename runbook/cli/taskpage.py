@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from runbook.task import TaskSpec, aliases
+from runbook.task import TaskSpec, names_of
 
 KINDS = {
     "state": "a state: asked again after a change, and must then have nothing left to do",
@@ -32,7 +32,7 @@ def rows(spec: TaskSpec) -> list[Row]:
     found = []
     for field, info in spec.params.model_fields.items():
         default = "required" if info.is_required() else _written(info.get_default(call_default_factory=True))
-        name = " or ".join([field, *(other for other in aliases(info) if other != field)])
+        name = " or ".join(names_of(field, info))
         found.append(Row(name, type_name(info.annotation), default, info.description or ""))
     return sorted(found, key=lambda row: row.default != "required")
 

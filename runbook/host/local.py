@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from runbook.changes import Change, Completed, Content, Exchange, Found, Response, RunCommand, Stat, Usage
+from runbook.changes import Change, Completed, Content, Exchange, Found, Response, RunCommand, Send, Stat, Usage
 from runbook.errors import TaskFailed, TimedOut
 from runbook.host import altering, durable, reading, sockets
 from runbook.host.durable import Ledger
@@ -153,9 +153,8 @@ class LocalHost:
             return self._run(RunCommand(tuple(argv), cwd=cwd, stdin=stdin, timeout=timeout))
 
     def ask(self, exchange: Exchange, take: Taker | None = None) -> Response:
-        self.check_deadline()
         with lifted():
-            return self._web.send(exchange, self._deadline, take)
+            return self._sent(exchange, take)
 
     dial = sockets.dial
     connections = sockets.connections
@@ -207,11 +206,17 @@ class LocalHost:
     def run(self, command: RunCommand) -> Completed:
         return self._run(command)
 
-    def request(self, exchange: Exchange, *, affects: tuple[str, ...] | None) -> Response:  # noqa: ARG002 - for overlays
-        self.check_deadline()
-        return self._web.send(exchange, self._deadline)
+    def request(
+        self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None
+    ) -> Any:
+        del affects  # which overlays ask for
+        return self._sent(exchange) if conduct is None else conduct(self._sent)
 
     # Within
+
+    def _sent(self, exchange: Exchange, take: Taker | None = None) -> Response:
+        self.check_deadline()
+        return self._web.send(exchange, self._deadline, take)
 
     def _at(self, path: Path) -> Path:
         """Give the absolute path, once the step has time left."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runbook.changes import Change, Completed, Content, Exchange, Response, RunCommand, Stat
+from runbook.changes import Change, Completed, Content, Exchange, Response, RunCommand, Send, Stat
 from runbook.errors import Unsure
 from runbook.host.doubts import Doubts
 from runbook.host.guard import forbid
@@ -141,7 +141,10 @@ class Overlay(View):
         self._cast_doubt(command.affects)
         return Unknown(self._reason)
 
-    def request(self, exchange: Exchange, *, affects: tuple[str, ...] | None) -> Unknown:
+    def request(
+        self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None
+    ) -> Unknown:
+        del conduct  # called in a run only
         forbid("request")
         self.check_deadline()
         self._doubts.server(exchange.url, self._reason)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from runbook.changes import Exchange, RunCommand, Stat, Usage
+from runbook.changes import Exchange, RunCommand, Send, Stat, Usage
 from runbook.host import Host
 from runbook.host.drafts import new_stat
 from runbook.host.guard import forbid
@@ -89,9 +89,12 @@ class MemoryHost(Overlay):
         forbid("run")
         return self._blank.answer(command.argv[0] if command.shell else shlex.join(command.argv))
 
-    def request(self, exchange: Exchange, *, affects: tuple[str, ...] | None) -> Any:  # noqa: ARG002 - nothing is
+    def request(
+        self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None
+    ) -> Any:
+        del affects  # nothing here depends on a server
         forbid("request")
-        return self._blank.ask(exchange)
+        return self._blank.ask(exchange) if conduct is None else conduct(self._blank.ask)
 
     def make_fifo(self, path: Path, *, mode: int, mtime: int) -> None:
         """Put a FIFO there, which no task may open."""

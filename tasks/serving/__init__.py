@@ -1,0 +1,1 @@
+"""What the tasks that speak HTTP to a service have in common."""

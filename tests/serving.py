@@ -1,0 +1,83 @@
+"""A real HTTP server on loopback that answers as a test says, for what no good service would ever do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Asked:
+    """A request that came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Site:
+    """What is served: `routes` maps `GET /path` to an answer, or to a function of the request that gives one.
+
+    An answer is a status and a body: bytes go as they are, None breaks the connection off, anything else is JSON.
+    """
+
+    url: str
+    routes: dict[str, Any] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+
+    def count(self, what: str) -> int:
+        return sum(f"{each.method} {each.path}" == what for each in self.asked)
+
+
+@contextmanager
+def site(routes: dict[str, Any] | None = None) -> Iterator[Site]:
+    """Serve on a free port of the loopback for as long as the block lasts."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        server.daemon_threads = True
+        served = Site(f"http://127.0.0.1:{server.server_port}", routes or {})
+        server.site = served
+        thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02))
+        thread.start()
+        try:
+            yield served
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        site: Site = self.server.site
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        asked = Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+        site.asked.append(asked)
+        answer = site.routes.get(f"{asked.method} {asked.path}", (404, {"detail": "Not Found"}))
+        if isinstance(answer, Callable):
+            answer = answer(asked)
+        if answer is None:
+            self.close_connection = True
+            return
+        status, content, *more = answer
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in (more[0] if more else {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - so they are called
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
