@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from runbook.changes.base import AFTER_THE_RUN, Change, Machine, Outcome, RunCommand, Send
 from runbook.changes.values import Exchange
+from runbook.errors import TaskFailed
 from runbook.unknown import Unknown
 from runbook.value import sealed
 
@@ -17,11 +18,16 @@ from runbook.value import sealed
 class Run(Change):
     """Start a process and wait for it; its outcome is a `Completed`.
 
-    Without `affects` in the command, everything read after it is uncertain in check mode.
+    Without `affects` in the command, everything read after it is uncertain in check mode. `expect` are the exit
+    statuses that are no failure; None leaves that to whoever looks at the outcome. `detail` says in words what it
+    does, and `shows` is its diff where that is known.
     """
 
     kind: ClassVar[str] = "run"
     command: RunCommand
+    expect: tuple[int, ...] | None = None
+    detail: str = ""
+    shows: str | None = None
     cell: Outcome = field(default_factory=Outcome, compare=False, repr=False)
 
     @property
@@ -37,10 +43,16 @@ class Run(Change):
         return Unknown(AFTER_THE_RUN, self.cell.get)
 
     def apply(self, host: Machine) -> None:
-        self.cell.put(host.run(self.command))
+        done = host.run(self.command)
+        self.cell.put(done)
+        if self.expect is not None and not isinstance(done, Unknown) and done.rc not in self.expect:
+            raise TaskFailed(f"`{self.target}` {done.last_words()}")
 
     def describe(self) -> str:
-        return f"in {self.command.cwd}" if self.command.cwd else ""
+        return self.detail or (f"in {self.command.cwd}" if self.command.cwd else "")
+
+    def diff(self) -> str | None:
+        return self.shows
 
 
 @sealed

@@ -118,6 +118,12 @@ class Completed:
     ended_at: str = ""
     duration_s: float = 0.0
 
+    def last_words(self) -> str:
+        """Say how it ended, with the last line that it printed of why."""
+        ended = f"was killed by signal {-self.rc}" if self.rc < 0 else f"ended with rc {self.rc}"
+        lines = [line for line in (self.stderr.strip() or self.stdout.strip()).splitlines() if line.strip()]
+        return ended + (f": {lines[-1].strip()[:500]}" if lines else "")
+
 
 @sealed
 class Exchange:

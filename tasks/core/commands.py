@@ -160,17 +160,12 @@ def _readings(cmd: Any, *, strip: bool) -> dict[str, Callable[[Completed], Any]]
     def status(done: Completed) -> int:
         if done.rc != 0:
             data = {"cmd": cmd, "msg": "non-zero return code", "rc": done.rc}
-            raise TaskFailed(_last_words(done), data=data | {name: read(done) for name, read in readings.items()})
+            raise TaskFailed(
+                f"the command {done.last_words()}", data=data | {name: read(done) for name, read in readings.items()}
+            )
         return done.rc
 
     return {"rc": status, **readings}
-
-
-def _last_words(done: Completed) -> str:
-    """Say how it ended, with the last line that it printed of why."""
-    ended = f"was killed by signal {-done.rc}" if done.rc < 0 else f"ended with rc {done.rc}"
-    lines = [line for line in (done.stderr.strip() or done.stdout.strip()).splitlines() if line.strip()]
-    return f"the command {ended}" + (f": {lines[-1].strip()[:500]}" if lines else "")
 
 
 def _stdin(want: Process) -> str | Secret | None:
