@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -81,3 +83,42 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
+
+
+KEY = "0123456789abcdef/+='\"0123456789abcdef0123456789abcdef0123456789"
+
+
+class Classifier:
+    """A service that "loads" a file by hashing it; `routes` of the site may be exchanged to make it misbehave."""
+
+    def __init__(self, served: Site, model: Path) -> None:
+        self.site, self.url, self.model = served, served.url, model
+        self.loaded = sha256_of(model)
+        served.routes |= {
+            "GET /health": (200, {"status": "healthy"}),
+            "GET /version": lambda _: (200, {"model_path": str(self.model), "sha256": self.loaded, "classes": 10}),
+            "POST /reload": self.reload,
+        }
+
+    def reload(self, asked: Asked) -> tuple[int, Any]:
+        if asked.headers.get("x-api-key") != KEY:
+            return 401, {"detail": "wrong or missing API key"}
+        return self.load(Path(asked.json()["model_path"]))
+
+    def load(self, path: Path) -> tuple[int, Any]:
+        self.model, self.loaded = path, sha256_of(path)
+        return 200, {"model_path": str(path), "sha256": self.loaded}
+
+    @property
+    def posts(self) -> int:
+        return self.site.count("POST /reload")
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def classifier(model: Path) -> Iterator[Classifier]:
+    with site() as served:
+        yield Classifier(served, model)

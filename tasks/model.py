@@ -1,0 +1,119 @@
+"""Models that a service serves: which one it is, and another in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from runbook.changes import Change, Request, after
+from runbook.errors import TaskFailed
+from runbook.host import Host
+from runbook.task import Params, task
+from runbook.units import Duration, Secret, revealed
+
+from .serving.adapters import Served
+from .serving.modelfile import look
+from .serving.reloading import reload as reloaded
+from .serving.simple import Simple
+from .serving.words import Url, shown
+
+RETURNS = {
+    "model_path": "the file that is served, as the service names it",
+    "sha256": "its SHA-256, if the service says it",
+}
+
+
+class _Service(Params):
+    url: Url = Field(description="the service's base address, as http://localhost:8000")
+    adapter: Literal["simple"] = Field("simple", description="what kind of server it is")
+
+    @field_validator("url")
+    @classmethod
+    def _base(cls, url: str | Secret) -> str | Secret:
+        return Secret(url.reveal().rstrip("/")) if isinstance(url, Secret) else url.rstrip("/")
+
+
+class Version(_Service):
+    """Which service is asked, and, if that is known, what it must serve."""
+
+    path: Path | None = Field(None, description="the model's file that must be served")
+    timeout: Duration = Field(Duration.parse("10s"), description="how long to wait for an answer")
+
+
+@task(kind="probe", returns={**RETURNS, "told": "all that the service says of it"})
+def version(want: Version, host: Host) -> dict[str, Any]:
+    """Ask a service which model it serves; with `path`, fail unless it is that one.
+
+    After a reload that is yet to come, the answer is unsure in check mode.
+    """
+    adapter = Simple(host, str(revealed(want.url)), timeout=float(want.timeout))
+    served = adapter.served(host.ask)
+    if want.path is not None:
+        wanted = _simple(want, want.path, served, host)
+        if lack := wanted.lack(served):
+            hint = "reload it: `model.reload` with this path"
+            raise TaskFailed(f"{shown(want.url)} does not serve {wanted.wanted}: {lack}", hint=hint, data=_told(served))
+    return {**_told(served), "told": served.told}
+
+
+class Reload(_Service):
+    """Which service, and the file of the model that it shall serve.
+
+    The path is the service's. Where the file is seen from here too, its SHA-256 is compared as well, and a file that is
+    missing or empty is refused before the service is asked.
+    """
+
+    path: Path = Field(description="the model's file")
+    api_key: Secret | None = Field(None, description="the service's key, sent as `X-API-Key`")
+    timeout: Duration = Field(Duration.parse("2m"), description="how long the service may take to load the model")
+
+
+@task(
+    returns={**RETURNS, "previous": "the file that was served before", "compared": "what was compared: path, or both"}
+)
+def reload(want: Reload, host: Host) -> Generator[Change, None, dict[str, Any]]:
+    """Make a service serve another model, and prove that it does; nothing is sent where it serves that one already.
+
+    The service loads the new model beside the old one, which serves until then. When it refuses, the failure says what
+    it answered, what is still served, and what to look at: the path, permissions, a damaged file, other classes, the
+    key. An answer that got lost is no failure if the service turns out to serve the model.
+    """
+    served = Simple(host, str(revealed(want.url))).served(host.ask)
+    adapter = _simple(want, want.path, served, host)
+    assert adapter.seen is not None
+    data = {"previous": served.model_path, "compared": "path and sha256" if adapter.seen.sha256 else "path"}
+    if adapter.lack(served) is None:
+        return {**_told(served), **data}
+    note = f"; compared by path alone: {adapter.seen.why}" if adapter.seen.why else ""
+    sent = Request(
+        adapter.load(),
+        affects=(adapter.url,),
+        detail=f"from {served} to {adapter.wanted}{note}",
+        conduct=lambda send: reloaded(adapter, served, send),
+    )
+    yield sent
+    now = after(sent, _told)
+    return {"model_path": now["model_path"], "sha256": now["sha256"], **data}
+
+
+def _simple(want: Version | Reload, path: Path, served: Served, host: Host) -> Simple:
+    """Give the service with the file that it shall serve, as far as that can be seen from here."""
+    seen = look(host, path if path.is_absolute() else host.cwd / path, shared=_is_here(host, served))
+    key = want.api_key if isinstance(want, Reload) else None
+    return Simple(host, str(revealed(want.url)), seen, key, float(want.timeout))
+
+
+def _is_here(host: Host, served: Served) -> bool:
+    """Say whether the file that is served is seen from here, so that any other would be as well."""
+    path = Path(served.model_path or "")
+    try:
+        return path.is_absolute() and host.stat(path) is not None
+    except TaskFailed:  # it may not be looked at: then it is not seen
+        return False
+
+
+def _told(served: Served) -> dict[str, Any]:
+    return {"model_path": served.model_path, "sha256": served.sha256}
