@@ -201,7 +201,6 @@ def test_a_service_that_takes_its_time(tmp_path, models, service):
 def test_an_answer_that_got_lost_is_no_failure_if_it_was_done(tmp_path, models, service):
     def done_and_gone(asked):
         service.reload(asked)
-        return None
 
     service.site.routes["POST /reload"] = done_and_gone
     step, proof = reload(tmp_path, service, models / "model_1.onnx")
