@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from runbook.changes import Run, RunCommand
 from runbook.errors import TaskFailed
+from runbook.host import Host
 
+SPOOL = "/var/spool/cron"
 BEGIN, END = "# BEGIN runbook: ", "# END runbook: "
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -115,6 +118,34 @@ def blocks(text: str) -> Mapping[str, str]:
         if place is not None:
             found[name] = "\n".join(lines[place[0] + 1 : place[1] - 1])
     return found
+
+
+def table(host: Host) -> str:
+    """Read the user's table; one that is not there is empty."""
+    done = host.probe(["crontab", "-l"])
+    if done.rc == 0:
+        return done.stdout
+    if done.rc == 1 and "no crontab for" in done.stderr:
+        return ""
+    raise TaskFailed(
+        f"cannot read the crontab: `crontab -l` {done.last_words()}",
+        hint="may this user have one? see crontab(1) on cron.allow and cron.deny",
+    )
+
+
+def installed(before: str, after: str, name: str, line: str | None) -> Run:
+    """Give the change that replaces the table; its diff shows our block alone, for other lines may hold secrets."""
+    argv = ("crontab", "-") if after else ("crontab", "-r")
+    old = blocks(before).get(name)
+    signed = (("-", old), ("+", line))
+    shows = "".join(f"{sign}{each}\n" for sign, text in signed if text is not None for each in text.split("\n"))
+    detail = f"{name}: {'removed' if line is None else line}"
+    return Run(
+        RunCommand(argv, stdin=after or None, affects=(SPOOL,)),
+        expect=(0,),
+        detail=detail,
+        shows=f"--- crontab\n+++ crontab\n@@ {name} @@\n{shows}",
+    )
 
 
 minute, hour, day = field(0, 59), field(0, 23), field(1, 31)
