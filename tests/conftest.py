@@ -14,3 +14,11 @@ def home(tmp_path_factory):
         folder = tmp_path_factory.mktemp("runbook-home")
         patch.setenv("RUNBOOK_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """Give the models that `tests.service` trains; nobody changes them."""
+    from tests.service import make_digits  # what it imports takes a second
+
+    return make_digits(tmp_path_factory.mktemp("digits"))

@@ -39,6 +39,8 @@ FLOORS = {
     "task": 4,  # what a plugin is
     "playbook": 4,  # what was asked
     "hosts": 4,  # and of whom
+    "envfile": 1,  # `.env` files, which no one else may read
+    "service": 6,  # the reference service: it stands apart, see below
     "console": 5,  # the one place that prints
     "folder": 5,  # one run's own folder
     "registry": 5,  # from a name to a task
@@ -133,6 +135,16 @@ def test_within_a_part_there_are_no_cycles():
 def test_tasks_know_five_parts_of_ours(name):
     others = {part(other) for other in imports(TREES[name])} - {"tasks"}
     assert others <= TASKS_MAY
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_service_stands_apart(name):
+    """The engine operates services, and is none: only the command and the demo know ours, and it knows no engine."""
+    others = {part(other) for other in imports(TREES[name])}
+    if part(name) == "service":
+        assert others <= {"service", "envfile", "errors", "secrets", "suggest", "units", ""}
+    else:
+        assert "service" not in others or name.startswith(("cli.service", "demo"))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -21,6 +21,7 @@ COMMANDS = {
     "tasks": "List the tasks, or show one with its params.",
     "inventory": "Show the hosts, groups and variables of an inventory.",
     "runs": "List, show and prune the reports of past runs.",
+    "service": "Serve a model: the reference inference service.",
     "docs": "Write or check the generated pages.",
 }
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runbook.envfile import read_env
 from runbook.errors import Invalid, Problems, RunbookError, Where
 from runbook.playbook.model import Written
 from runbook.source import Document, read_document
@@ -16,9 +15,6 @@ from runbook.templates import compile_value, render_value
 from runbook.units import Secret
 from runbook.unknown import first_unknown
 from runbook.variables import Layer, Variables, compiled_layer
-
-# The names of variables whose values are kept secret when they come out of a `.env` file.
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|DSN|AUTH", re.IGNORECASE)
 
 
 def named_file(written: Written, text: Any, path: tuple[str | int, ...], view: Variables, what: str) -> Path:
@@ -70,52 +66,16 @@ def vars_layer(file: Path, document: Document, path: tuple[str | int, ...]) -> L
 
 def env_layer(file: Path, document: Document, path: tuple[str | int, ...]) -> Layer:
     """Read a `.env` file: a regular file of ours that no one else may read. Nothing in it is ever a template."""
-    refuse_open_file(file, document, path)
-    from dotenv.parser import parse_stream
-
-    try:
-        with file.open(encoding="utf-8") as stream:
-            lines = list(parse_stream(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise document.problem(f"the env file {label_of(file)} cannot be read: {error}", path) from error
     values: dict[str, Any] = {}
     places: dict[str, Where] = {}
-    for line in lines:
-        where = Where(str(file), line.original.line, 1)
-        named = line.key is None or (line.value is not None and line.key.isidentifier())
-        if line.error or not named:  # it is not shown: it may well be a secret
-            hint = "write `NAME=value`"
-            raise Invalid("this line of the env file is not understood", where=where, hint=hint, excerpt="")
-        name, value = line.key, line.value
-        if name is None or value is None:
-            continue
-        secret = SECRET_NAME.search(name)
-        if secret and any(char in value for char in "\r\n"):
-            message = f"the secret {name!r} spans lines in the env file"
-            raise Invalid(message, where=where, hint="write it on one", excerpt="")
-        values[name], places[name] = Secret(value) if secret else value, where
-    return Layer(label_of(file), values, places)
-
-
-def refuse_open_file(file: Path, document: Document, path: tuple[str | int, ...]) -> None:
-    """Raise Invalid for an env file that is missing, no regular file, somebody else's, or open to others."""
-    name = label_of(file)
     try:
-        status = file.lstat()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise document.problem(f"the env file {name}: {reason}", path) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise document.problem(f"the env file {name} must be a regular file, no link", path)
-    if os.name == "nt":
-        return
-    if status.st_uid != os.geteuid():
-        raise document.problem(
-            f"the env file {name} belongs to another user", path, hint=f"chown it to uid {os.geteuid()}"
-        )
-    if status.st_mode & 0o077:
-        mode = stat.S_IMODE(status.st_mode)
-        raise document.problem(f"the env file {name} is open to others ({mode:04o})", path, hint=f"chmod 600 {name}")
+        for name, value, where, secret in read_env(file, label_of(file)):
+            values[name], places[name] = Secret(value) if secret else value, where
+    except Invalid as error:
+        if error.where:
+            raise
+        raise document.problem(error.message, path, hint=error.hint) from error
+    return Layer(label_of(file), values, places)
 
 
 def beside(document: Document, name: str, kind: str) -> Path:

@@ -1,0 +1,1 @@
+"""The reference inference service that the shipped playbooks operate; the engine never imports it."""

@@ -1,0 +1,165 @@
+"""An image classifier in ONNX Runtime; classes, input shape and labels come from the model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from PIL import Image
+from pydantic import ValidationError
+
+from runbook.service.onnxfile import ModelFile, read_model_file
+from runbook.service.preprocessing import Preprocessing, from_shape
+from runbook.service.refusals import Refused
+
+TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+}
+PROVIDERS = {"CPU": "CPUExecutionProvider", "CUDA": "CUDAExecutionProvider"}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How models are run: `threads` for one prediction (0: the runtime's choice), and where, by preference."""
+
+    threads: int = 1
+    providers: tuple[str, ...] = ("CPU",)
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A loaded model. `shape` is that of one input, without the batch dimension; a `batched` one takes several."""
+
+    file: ModelFile
+    session: ort.InferenceSession
+    input_name: str
+    dtype: str
+    shape: tuple[int, ...]
+    batched: bool
+    output_name: str
+    classes: int
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing | None
+    loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def probabilities(self, batch: np.ndarray) -> np.ndarray:
+        """Give one row of probabilities for each input; a model that gives scores is put through softmax."""
+        groups = [batch] if self.batched else [batch[i : i + 1] for i in range(len(batch))]
+        feed = [{self.input_name: group.astype(self.dtype)} for group in groups]
+        rows = np.concatenate([self.session.run([self.output_name], one)[0] for one in feed]).astype(np.float64)
+        rows = rows.reshape(len(batch), -1)
+        if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
+            return rows
+        powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+        result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+        return result
+
+    def warm_up(self) -> None:
+        """Predict once, on zeros."""
+        rows = self.probabilities(np.zeros((1, *self.shape), np.float32))
+        if rows.shape[1] != self.classes or not np.isfinite(rows).all():
+            raise Refused(f"{self.file.path} gives no {self.classes} finite numbers for zeros", code="unsuitable")
+
+
+def load_classifier(path: Path, runtime: Runtime) -> Classifier:
+    """Load a model; Refused says what is wrong with the file."""
+    file = read_model_file(path)
+    session = _session(file, runtime)
+    file.confirm()
+    about = session.get_modelmeta().custom_metadata_map
+    name, dtype, shape, batched = _input(path, session)
+    output, classes = _output(path, session)
+    return Classifier(
+        file=file,
+        session=session,
+        input_name=name,
+        dtype=dtype,
+        shape=shape,
+        batched=batched,
+        output_name=output,
+        classes=classes,
+        labels=_labels(path, about, classes),
+        preprocessing=_preprocessing(path, about, shape, floating=dtype != "uint8"),
+    )
+
+
+def _session(file: ModelFile, runtime: Runtime) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = runtime.threads
+    options.log_severity_level = 4  # what it would print is in the exception
+    for kind in ("intra_op", "inter_op"):  # idle threads that spin steal the cores of everything else
+        options.add_session_config_entry(f"session.{kind}.allow_spinning", "0")
+    here = ort.get_available_providers()
+    wanted = [PROVIDERS[name] for name in runtime.providers if PROVIDERS[name] in here]
+    try:
+        return ort.InferenceSession(file.source(), options, providers=wanted or [PROVIDERS["CPU"]])
+    except Exception as error:  # its exceptions have no common class of their own
+        reason = str(error).replace("\n", " ")[:300]
+        raise Refused(f"{file.path} is damaged or no ONNX model: {reason}", code="damaged") from error
+
+
+def _input(path: Path, session: ort.InferenceSession) -> tuple[str, str, tuple[int, ...], bool]:
+    found = session.get_inputs()
+    if len(found) != 1:
+        raise Refused(f"{path} takes {len(found)} inputs; an image classifier takes one", code="unsuitable")
+    one = found[0]
+    if one.type not in TYPES:
+        raise Refused(f"{path} takes {one.type}; known are {', '.join(TYPES)}", code="unsuitable")
+    batch, *shape = one.shape or [None]
+    if not shape or not all(isinstance(length, int) and length > 0 for length in shape):
+        raise Refused(f"{path} takes {one.shape}; every length but the first must be a fixed number", code="unsuitable")
+    return one.name, TYPES[one.type], tuple(shape), not isinstance(batch, int)
+
+
+def _output(path: Path, session: ort.InferenceSession) -> tuple[str, int]:
+    """Give the output with a score for each class: the first of numbers with two dimensions."""
+    for one in session.get_outputs():
+        if one.type in TYPES and one.shape and len(one.shape) == 2 and isinstance(one.shape[1], int):
+            return one.name, one.shape[1]
+    shapes = [one.shape for one in session.get_outputs()]
+    raise Refused(
+        f"{path} gives {shapes}; a classifier gives [batch, classes], classes a fixed number", code="unsuitable"
+    )
+
+
+def _labels(path: Path, about: dict[str, str], classes: int) -> tuple[str, ...]:
+    labels = _metadata(path, about, "labels", [str(number) for number in range(classes)])
+    if not isinstance(labels, list) or len(labels) != classes or not all(isinstance(name, str) for name in labels):
+        raise Refused(f"{path} has {classes} classes, and its metadata `labels` must name each", code="unsuitable")
+    return tuple(labels)
+
+
+def _preprocessing(
+    path: Path, about: dict[str, str], shape: tuple[int, ...], *, floating: bool
+) -> Preprocessing | None:
+    written = _metadata(path, about, "preprocessing", None)
+    if written is None:
+        return from_shape(shape, scale=1 / 255 if floating else 1)
+    try:
+        found = Preprocessing.model_validate(written)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, ("preprocessing", *first["loc"])))
+        raise Refused(f"the metadata `{place}` of {path}: {first['msg']}", code="unsuitable") from error
+    if found.apply(Image.new("L", (1, 1))).shape != shape:
+        raise Refused(
+            f"the metadata `preprocessing` of {path} does not make its shape {list(shape)}", code="unsuitable"
+        )
+    return found
+
+
+def _metadata(path: Path, about: dict[str, str], key: str, default: Any) -> Any:
+    if key not in about:
+        return default
+    try:
+        return json.loads(about[key])
+    except ValueError as error:
+        raise Refused(f"the metadata `{key}` of {path} is no JSON: {error}", code="unsuitable") from error
