@@ -73,10 +73,7 @@ def _fault(want: Check, response: Response) -> str | None:
             return f"the answer is no JSON: {answers.excerpt(response) or 'it is empty'}"
         if lack := answers.lacking(want.json_, body):
             return f"the answer is not as wanted: {lack}"
-    if want.max_latency is not None and response.elapsed_s > want.max_latency:
-        took = answers.milliseconds(response.elapsed_s)
-        return f"it answered in {took:g} ms, and max_latency is {want.max_latency}"
-    return None
+    return answers.late(response, want.max_latency)
 
 
 def _hint(want: Check, response: Response) -> str | None:

@@ -1,14 +1,13 @@
-"""Logs kept for a while: compressed when they are old, deleted when they are older."""
+"""Logs kept for a while, compressed when they are old, deleted when they are older; and read for errors."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from runbook.changes import Change, Compress, Found, Remove, Stat
 from runbook.errors import TaskFailed
@@ -16,7 +15,9 @@ from runbook.host import Host
 from runbook.host.plans import folders, refuse_roots
 from runbook.host.refusals import shown
 from runbook.task import Params, task
-from runbook.units import Age
+from runbook.units import Age, Size
+
+from .scanning.scan import Paths, Regex, scanned
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86400 * 10**9  # ns
@@ -142,12 +143,14 @@ def _stored(host: Host, log: Found, store: Path) -> Iterator[Change]:
 
 def _holds(host: Host, path: Path, found: Stat, log: Found) -> bool:
     """Say whether an archive is of this very log: of its time, and the same byte for byte."""
+    from isal.igzip_lib import IsalError
+
     if not found.is_file or found.mtime != log.stat.mtime:
         return False
     with host.open(path) as stored, host.open(log.path) as original:
         try:
             return _equal(stored, original, host)
-        except (EOFError, OSError, zlib.error):
+        except (EOFError, OSError, IsalError):
             return False  # a damaged archive, or none at all: the log goes into another
 
 
@@ -170,3 +173,41 @@ def _exactly(file: Any, count: int) -> bytes:
     while len(pieces) < count and (piece := file.read(count - len(pieces))):
         pieces += piece
     return pieces
+
+
+class Scan(Params):
+    """Which logs, how far back, and what counts as an error.
+
+    A structured line, in JSON, is judged by its `level`; any other by words such as ERROR, ERR, CRITICAL, FATAL. Lines
+    without a time belong to the one before them. With `patterns`, regular expressions, only what matches one counts.
+    """
+
+    paths: Paths = Field(
+        validation_alias=AliasChoices("paths", "path"),
+        min_length=1,
+        description="logs, compressed ones too; a name may be a shell pattern, as `/exp/logs/api*.out`",
+    )
+    since: Age = Field(Age.parse("1d"), description="how far back")
+    patterns: tuple[Regex, ...] = Field((), description="what counts as an error, instead of its level")
+    ignore: tuple[Regex, ...] = Field((), description="what does not count, although it would")
+    max: int | None = Field(None, ge=0, description="fail if there are more errors than this")
+    limit: Size = Field(Size.parse("256MB"), description="how much of each log is read, from its end")
+    samples: int = Field(5, ge=0, description="how many kinds of errors are shown, the most frequent first")
+
+
+@task(
+    kind="probe",
+    returns={
+        "errors": "how many errors there are",
+        "entries": "how many entries were looked at",
+        "samples": "for each of the most frequent kinds: count, last (its time), text",
+        "read": "the logs that were read",
+        "cut": "those whose part within `since` is larger than `limit`",
+    },
+)
+def scan(want: Scan, host: Host) -> dict[str, Any]:
+    """Count the errors in logs, and fail if there are more than `max`; none of the logs being there is a failure too.
+
+    Entries that differ in numbers only are one kind. Only what is younger than `since` is read, so a log may be large.
+    """
+    return scanned(want, host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,14 @@ def shown(path: Path | str) -> str:
     """Write a path on one line; one with newlines, or bytes that are no UTF-8, with escapes and in quotes."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Cut a text between two words: half a secret would not be known for one, and would show."""
+    if len(text) <= limit:
+        return text
+    head = re.match(r"(?s)(.*)[\s,;]", text[:limit])
+    return f"{head[1]} ..." if head else f"({len(text)} characters without a space)"
 
 
 def refusal(verb: str, path: Path | str, error: OSError | ValueError | int | str) -> TaskFailed:

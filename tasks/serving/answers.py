@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from runbook.changes import Response
+from runbook.host.refusals import shortened
+from runbook.units import Duration
 
 LIMIT = 300  # characters of an answer that an error shows
 NOTHING = object()  # what a body that is no JSON holds
@@ -52,6 +53,13 @@ def unwanted(response: Response, wanted: Sequence[int]) -> str:
     )
 
 
+def late(response: Response, limit: Duration | None) -> str | None:
+    """Say that an answer took longer than is wanted."""
+    if limit is None or response.elapsed_s <= limit:
+        return None
+    return f"it answered in {milliseconds(response.elapsed_s):g} ms, and max_latency is {limit}"
+
+
 def named(status: int) -> str:
     """Write a status with its name: `503 Service Unavailable`."""
     try:
@@ -77,15 +85,7 @@ def excerpt(response: Response) -> str:
         text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
     else:
         text = response.body[: 4 * LIMIT].decode("utf-8", "replace")
-    return cut("".join(char if char.isprintable() else " " for char in text).strip())
-
-
-def cut(text: str, limit: int = LIMIT) -> str:
-    """Shorten a text between two words: half a secret would not be known for one, and would show."""
-    if len(text) <= limit:
-        return text
-    head = re.match(r"(?s)(.*)[\s,;]", text[:limit])
-    return f"{head[1]} ..." if head else f"({len(text)} characters without a space)"
+    return shortened("".join(char if char.isprintable() else " " for char in text).strip(), LIMIT)
 
 
 def lacking(wanted: Any, got: Any, where: str = "") -> str | None:
@@ -108,7 +108,7 @@ def _at(where: str, name: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return cut(json.dumps(value, ensure_ascii=False, default=str), 100)
+    return shortened(json.dumps(value, ensure_ascii=False, default=str), 100)
 
 
 def milliseconds(seconds: float) -> float:

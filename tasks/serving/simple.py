@@ -40,6 +40,9 @@ BY_CODE = {
     "unreadable": PERMISSION,
     "damaged": DAMAGED,
     "class_mismatch": CLASSES,
+    "unsuitable": "it is no model for this service, and the answer says why: is it the file that was meant?",
+    "timeout": "is the model larger, or the machine busier, than before? LOAD_TIMEOUT in the service's .env bounds it",
+    "closed": "the service's .env sets no API_KEY, so it takes no reload: give it one, and start it again",
     "busy": BUSY,
     "changed": "the file changed while it was loaded: let whoever writes it come to an end, then run this again",
 }

@@ -289,3 +289,28 @@ def test_version_says_what_is_served(tmp_path, models, service):
     report = play(plan_of(book))["steps"]
     assert [step["status"] for step in report] == ["ok", "ok", "failed"]
     assert f"does not serve {models}/model_1.onnx" in report[2]["error"]["message"]
+
+
+def parts(asked):
+    """Read a multipart body by the standard library, apart from what wrote it."""
+    from email.parser import BytesParser
+    from email.policy import HTTP
+
+    head = f"Content-Type: {asked.headers['content-type']}\r\n\r\n".encode()
+    return list(BytesParser(policy=HTTP).parsebytes(head + asked.body).iter_parts())
+
+
+@pytest.mark.parametrize("name", ["seven.png", 'a "q"\n é.jpg', "no_ending"])
+def test_a_sample_is_uploaded_to_the_byte(tmp_path, service, name):
+    data = bytes(range(256)) * 40 + b"\r\n--sample--\r\n"
+    (tmp_path / name).write_bytes(data)
+    service.site.routes["POST /predict"] = (200, {"label": "7"})
+    book = tmp_path / "book.yml"
+    step = {"model.predict": {"url": service.url, "sample": str(tmp_path / name)}}
+    book.write_text(yaml.safe_dump([{"hosts": "localhost", "steps": [step]}]))
+    (entry,) = play(plan_of(book), mode="check")["steps"]
+    assert entry["status"] == "ok", entry["error"]
+    (part,) = parts(service.site.asked[-1])
+    assert part.get_param("name", header="Content-Disposition") == "file"
+    assert part.get_payload(decode=True) == data
+    assert part.get_filename().rpartition(".")[2] == name.rpartition(".")[2]

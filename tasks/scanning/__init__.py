@@ -1,0 +1,1 @@
+"""Reading logs for what went wrong."""
