@@ -143,14 +143,14 @@ def _stored(host: Host, log: Found, store: Path) -> Iterator[Change]:
 
 def _holds(host: Host, path: Path, found: Stat, log: Found) -> bool:
     """Say whether an archive is of this very log: of its time, and the same byte for byte."""
-    from isal.igzip_lib import IsalError
+    from isal import isal_zlib
 
     if not found.is_file or found.mtime != log.stat.mtime:
         return False
     with host.open(path) as stored, host.open(log.path) as original:
         try:
             return _equal(stored, original, host)
-        except (EOFError, OSError, IsalError):
+        except (EOFError, OSError, isal_zlib.error):
             return False  # a damaged archive, or none at all: the log goes into another
 
 

@@ -114,13 +114,12 @@ def _opened(host: Host, log: Found) -> Iterator[BinaryIO]:
         if not _is_packed(log.path):
             yield file
             return
-        from isal import igzip
-        from isal.igzip_lib import IsalError
+        from isal import igzip, isal_zlib
 
         try:
             with igzip.IGzipFile(fileobj=file, mode="rb") as unpacked:  # type: ignore[no-untyped-call]
                 yield cast("BinaryIO", unpacked)
-        except (EOFError, OSError, IsalError) as error:
+        except (EOFError, OSError, isal_zlib.error) as error:
             raise TaskFailed(f"{shown(log.path)} cannot be unpacked: {error}", hint="is it damaged?") from error
 
 
