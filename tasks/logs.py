@@ -150,7 +150,7 @@ def _holds(host: Host, path: Path, found: Stat, log: Found) -> bool:
     with host.open(path) as stored, host.open(log.path) as original:
         try:
             return _equal(stored, original, host)
-        except (EOFError, OSError, isal_zlib.error):
+        except (EOFError, OSError, isal_zlib.error):  # type: ignore[misc]  # its stubs take the class for an instance
             return False  # a damaged archive, or none at all: the log goes into another
 
 

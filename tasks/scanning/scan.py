@@ -119,7 +119,7 @@ def _opened(host: Host, log: Found) -> Iterator[BinaryIO]:
         try:
             with igzip.IGzipFile(fileobj=file, mode="rb") as unpacked:  # type: ignore[no-untyped-call]
                 yield cast("BinaryIO", unpacked)
-        except (EOFError, OSError, isal_zlib.error) as error:
+        except (EOFError, OSError, isal_zlib.error) as error:  # type: ignore[misc]  # its stubs take the class for an instance
             raise TaskFailed(f"{shown(log.path)} cannot be unpacked: {error}", hint="is it damaged?") from error
 
 
