@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Annotated, Any, Literal, get_args, get_type_hints, overload
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints, overload
 
 from pydantic import AliasChoices, BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
@@ -46,9 +46,13 @@ __all__ = [
 
 
 class Params(BaseModel):
-    """What a step may say to a task; the docstring of a subclass is read by `runbook tasks`."""
+    """What a step may say to a task; the docstring of a subclass is read by `runbook tasks`.
+
+    `lacks` are params that a task of the same name has elsewhere, each with what to write instead.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
+    lacks: ClassVar[Mapping[str, str]] = {}
 
 
 @frozen

@@ -1,6 +1,6 @@
 """What may be done to a machine, as frozen values; a task yields them and the engine applies them."""
 
-from runbook.changes.base import Change, Content, Machine, RunCommand, Send, after
+from runbook.changes.base import Change, Content, Gate, Machine, RunCommand, Send, after
 from runbook.changes.files import Chmod, Compress, Link, MakeFolder, Move, Produce, Remove, Write
 from runbook.changes.processes import Request, Run
 from runbook.changes.values import Completed, Exchange, FileRef, Found, Response, Stat, Usage
@@ -15,6 +15,7 @@ __all__ = [
     "Exchange",
     "FileRef",
     "Found",
+    "Gate",
     "Link",
     "Machine",
     "MakeFolder",

@@ -15,6 +15,7 @@ from runbook.value import sealed
 
 Content = bytes | Secret | FileRef
 Send = Callable[[Exchange], Response]
+Gate = Callable[[Path], None]  # given what was written, under its temporary name; raises to refuse it
 AFTER_THE_RUN = "known after the run"
 
 
@@ -26,7 +27,14 @@ class Machine(Protocol):
     """
 
     def write(
-        self, path: Path, content: Content, *, mode: int | None, was: Stat | None, mtime: int | None = None
+        self,
+        path: Path,
+        content: Content,
+        *,
+        mode: int | None,
+        was: Stat | None,
+        mtime: int | None = None,
+        gate: Gate | None = None,
     ) -> None: ...
     def remove(self, path: Path, *, was: Stat) -> None: ...
     def move(self, path: Path, to: Path, *, was: Stat) -> None: ...

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from runbook.changes.base import AFTER_THE_RUN, Change, Content, Machine, Outcome, text_diff
+from runbook.changes.base import AFTER_THE_RUN, Change, Content, Machine, Outcome, RunCommand, text_diff
 from runbook.changes.values import FileRef, Stat
+from runbook.errors import TaskFailed
 from runbook.units import Mode, Secret, human_bytes
 from runbook.unknown import Unknown
 from runbook.value import sealed
@@ -20,6 +23,7 @@ class Write(Change):
 
     `was` is the status it was planned on (None: there is no such file) and `before` its text, for the diff. `mode`
     None keeps the mode of an existing file, and is 0644 less the umask for a new one. `mtime` in ns; None is now.
+    `validate` is a command, with `%s` for the file, which must end well before the file is put in its place.
     """
 
     kind: ClassVar[str] = "write"
@@ -29,13 +33,15 @@ class Write(Change):
     was: Stat | None = None
     before: bytes | None = field(default=None, repr=False)
     mtime: int | None = None
+    validate: str | None = None
 
     @property
     def target(self) -> str:
         return str(self.path)
 
     def apply(self, host: Machine) -> None:
-        host.write(self.path, self.content, mode=self.mode, was=self.was, mtime=self.mtime)
+        gate = None if self.validate is None else partial(_validated, host, self.validate)
+        host.write(self.path, self.content, mode=self.mode, was=self.was, mtime=self.mtime, gate=gate)
 
     def describe(self) -> str:
         size = "secret content" if isinstance(self.content, Secret) else human_bytes(content_size(self.content))
@@ -46,6 +52,18 @@ class Write(Change):
         if not isinstance(self.content, bytes) or (self.was and self.before is None):
             return None
         return text_diff(self.before if self.was else None, self.content, str(self.path))
+
+
+def _validated(host: Machine, command: str, path: Path) -> None:
+    """Run the command on a file that has not got its name yet; raises TaskFailed where it says no."""
+    argv = tuple(word.replace("%s", str(path)) for word in shlex.split(command))
+    done = host.run(RunCommand(argv))
+    if not isinstance(done, Unknown) and done.rc != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).replace(str(path), "the file")
+        raise TaskFailed(
+            f"failed to validate: rc:{done.rc} error:{said}",
+            hint=f"what was there is unchanged; the command was {command}",
+        )
 
 
 def content_size(content: bytes | FileRef) -> int:

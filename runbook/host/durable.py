@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from runbook.changes import Content, FileRef, Stat
-from runbook.errors import Moved, RunbookError, TaskFailed, Unsure
+from runbook.changes import Content, FileRef, Gate, Stat
+from runbook.errors import Moved
 from runbook.host.reading import PIECE, TEMPORARY, look, open_regular, require_file, resolve, status
 from runbook.host.refusals import Ident, expect, ident, refusing, shown
 from runbook.units import Secret
 
 Meter = Callable[[int], None]
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_REPLACE, _HERE = 1, -100
 
 
@@ -105,7 +104,7 @@ def replacing(target: Path | str, run_id: str) -> Iterator[Path]:
 @contextmanager
 def created(spare: Path) -> Iterator[int]:
     """Create the temporary and give its descriptor; what was written is on the disk when the body is left."""
-    descriptor = os.open(spare, _CREATE, 0o600)
+    descriptor = os.open(spare, CREATE, 0o600)
     try:
         yield descriptor
         os.fsync(descriptor)
@@ -141,7 +140,7 @@ def rename_new(source: Path | str, target: Path | str) -> None:
     os.rename(source, target)
 
 
-def _publish(ledger: Ledger, path: Path, spare: Path, target: str, *, was: Stat | None, made: Stat) -> None:
+def publish(ledger: Ledger, path: Path, spare: Path, target: str, *, was: Stat | None, made: Stat) -> None:
     """Put the finished temporary in its place, if what was planned on is still there."""
     expect(path, look(target, follow=False), was, ledger.made)
     if was is None:
@@ -151,7 +150,7 @@ def _publish(ledger: Ledger, path: Path, spare: Path, target: str, *, was: Stat 
     ledger.note(target, made)
 
 
-def _destination(ledger: Ledger, verb: str, path: Path, was: Stat | None) -> tuple[str, Stat | None]:
+def destination(ledger: Ledger, verb: str, path: Path, was: Stat | None) -> tuple[str, Stat | None]:
     """Give where the content really goes (a link's target is written, the link stays) and what is there."""
     target = str(path)
     found = look(target, follow=False)
@@ -164,7 +163,7 @@ def _destination(ledger: Ledger, verb: str, path: Path, was: Stat | None) -> tup
     return target, found
 
 
-def _dress(descriptor: int, mode: int | None, old: Stat | None, umask: int) -> None:
+def dress(descriptor: int, mode: int | None, old: Stat | None, umask: int) -> None:
     """Give a new file the mode asked for, else that of the old one; root keeps the old owner."""
     if old is not None and os.geteuid() == 0:
         os.fchown(descriptor, old.uid, old.gid)
@@ -174,22 +173,33 @@ def _dress(descriptor: int, mode: int | None, old: Stat | None, umask: int) -> N
 
 
 def write(
-    ledger: Ledger, path: Path, content: Content, *, mode: int | None, was: Stat | None, mtime: int | None, meter: Meter
+    ledger: Ledger,
+    path: Path,
+    content: Content,
+    *,
+    mode: int | None,
+    was: Stat | None,
+    mtime: int | None,
+    meter: Meter,
+    gate: Gate | None = None,
 ) -> None:
-    """Write a file. Through a symbolic link its target is replaced, as `open` would; the link stays.
+    """Write a file, unless `gate`, which is given the temporary, raises.
 
+    Through a symbolic link its target is replaced, as `open` would; the link stays.
     Access control lists and extended attributes of a file that is replaced are not kept.
     """
     with refusing("write", path):
-        target, old = _destination(ledger, "write", path, was)
+        target, old = destination(ledger, "write", path, was)
         with replacing(target, ledger.run_id) as spare:
             with created(spare) as descriptor:
                 _pour(content, descriptor, meter)
-                _dress(descriptor, mode, old, ledger.umask)
+                dress(descriptor, mode, old, ledger.umask)
                 if mtime is not None:
                     os.utime(descriptor, ns=(mtime, mtime))
                 made = status(os.fstat(descriptor))
-            _publish(ledger, path, spare, target, was=was, made=made)
+            if gate is not None:
+                gate(spare)
+            publish(ledger, path, spare, target, was=was, made=made)
 
 
 def _pour(content: Content, descriptor: int, meter: Meter) -> None:
@@ -218,33 +228,3 @@ def _copy_checked(reference: FileRef, to: int, meter: Meter) -> None:
             meter(len(piece))
     if total.hexdigest() != reference.sha256:
         raise Moved(f"{shown(reference.path)} has not the content that this was planned with")
-
-
-def produce(ledger: Ledger, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None) -> Any:
-    """Let `make` write the temporary, and publish it if it is a regular file; gives what `make` returned."""
-    with refusing("produce", path):
-        target, old = _destination(ledger, "produce", path, was)
-        with replacing(target, ledger.run_id) as spare:
-            os.close(os.open(spare, _CREATE, 0o600))  # what cannot be written is told before the work, not after it
-            os.unlink(spare)
-            result = made_by(make, spare, path)
-            if look(spare, follow=False) is None:
-                raise TaskFailed(f"cannot produce {shown(path)}: nothing was written to the path that was given")
-            descriptor = open_regular(spare, follow=False)
-            try:
-                _dress(descriptor, mode, old, ledger.umask)
-                os.fsync(descriptor)
-                made = status(os.fstat(descriptor))
-            finally:
-                os.close(descriptor)
-            _publish(ledger, path, spare, target, was=was, made=made)
-            return result
-
-
-def made_by(make: Callable[[Path], Any], spare: Path, path: Path) -> Any:
-    try:
-        return make(spare)
-    except (RunbookError, Unsure):
-        raise
-    except Exception as error:
-        raise TaskFailed(f"cannot produce {shown(path)}: {type(error).__name__}: {error}") from error

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from runbook.changes import Stat
-from runbook.host import durable
-from runbook.host.durable import Ledger, made_by, rename_new, replacing
-from runbook.host.reading import look, status
-from runbook.host.refusals import appeared, nameable, refusal, refusing
+from runbook.errors import RunbookError, TaskFailed, Unsure
+from runbook.host.durable import CREATE, Ledger, destination, dress, publish, rename_new, replacing
+from runbook.host.reading import look, open_regular, status
+from runbook.host.refusals import appeared, nameable, refusal, refusing, shown
 
 
 def produce(
@@ -20,7 +20,39 @@ def produce(
     """Let `make` write a temporary file, or fill a temporary folder, and publish it; gives what `make` returned."""
     if folder:
         return _produce_folder(ledger, path, make)
-    return durable.produce(ledger, path, make, mode=mode, was=was)
+    return _produce_file(ledger, path, make, mode=mode, was=was)
+
+
+def _produce_file(
+    ledger: Ledger, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None
+) -> Any:
+    """Publish what `make` has written if it is a regular file."""
+    with refusing("produce", path):
+        target, old = destination(ledger, "produce", path, was)
+        with replacing(target, ledger.run_id) as spare:
+            os.close(os.open(spare, CREATE, 0o600))  # what cannot be written is told before the work, not after it
+            os.unlink(spare)
+            result = _made_by(make, spare, path)
+            if look(spare, follow=False) is None:
+                raise TaskFailed(f"cannot produce {shown(path)}: nothing was written to the path that was given")
+            descriptor = open_regular(spare, follow=False)
+            try:
+                dress(descriptor, mode, old, ledger.umask)
+                os.fsync(descriptor)
+                made = status(os.fstat(descriptor))
+            finally:
+                os.close(descriptor)
+            publish(ledger, path, spare, target, was=was, made=made)
+            return result
+
+
+def _made_by(make: Callable[[Path], Any], spare: Path, path: Path) -> Any:
+    try:
+        return make(spare)
+    except (RunbookError, Unsure):
+        raise
+    except Exception as error:
+        raise TaskFailed(f"cannot produce {shown(path)}: {type(error).__name__}: {error}") from error
 
 
 def _produce_folder(ledger: Ledger, path: Path, make: Callable[[Path], Any]) -> Any:
@@ -34,7 +66,7 @@ def _produce_folder(ledger: Ledger, path: Path, make: Callable[[Path], Any]) -> 
             raise appeared(path)
         with replacing(path, ledger.run_id) as spare:
             os.mkdir(spare, 0o700)
-            result = made_by(make, spare, path)
+            result = _made_by(make, spare, path)
             for folder, _, files in os.walk(spare, topdown=False):
                 for name in files:
                     _flush(os.path.join(folder, name), path, ledger.umask)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from runbook.changes import Change, Completed, Content, Exchange, Found, Response, RunCommand, Send, Stat, Usage
+from runbook.changes import Change, Completed, Content, Exchange, Found, Gate, Response, RunCommand, Send, Stat, Usage
 from runbook.errors import TaskFailed, TimedOut
 from runbook.host import altering, durable, reading, sockets
 from runbook.host.durable import Ledger
@@ -150,7 +150,7 @@ class LocalHost:
         self, argv: Sequence[str], *, cwd: Path | None = None, stdin: str | None = None, timeout: float | None = None
     ) -> Completed:
         with lifted():
-            return self._run(RunCommand(tuple(argv), cwd=cwd, stdin=stdin, timeout=timeout))
+            return self.run(RunCommand(tuple(argv), cwd=cwd, stdin=stdin, timeout=timeout))
 
     def ask(self, exchange: Exchange, take: Taker | None = None) -> Response:
         with lifted():
@@ -169,12 +169,18 @@ class LocalHost:
     # Changing: called by changes only
 
     def write(
-        self, path: Path, content: Content, *, mode: int | None, was: Stat | None, mtime: int | None = None
+        self,
+        path: Path,
+        content: Content,
+        *,
+        mode: int | None,
+        was: Stat | None,
+        mtime: int | None = None,
+        gate: Gate | None = None,
     ) -> None:
         path = self._at(path)
-        total = getattr(content, "size", 0)
-        meter = self.meter(f"writing {shown(path)}", total)
-        durable.write(self._ledger, path, content, mode=mode, was=was, mtime=mtime, meter=meter)
+        meter = self.meter(f"writing {shown(path)}", getattr(content, "size", 0))
+        durable.write(self._ledger, path, content, mode=mode, was=was, mtime=mtime, meter=meter, gate=gate)
 
     def remove(self, path: Path, *, was: Stat) -> None:
         altering.remove(self._ledger, self._at(path), was=was, mounts=self.mounts() if was.is_folder else ())
@@ -204,26 +210,6 @@ class LocalHost:
         return produce(self._ledger, self._at(path), make, mode=mode, was=was, folder=folder)
 
     def run(self, command: RunCommand) -> Completed:
-        return self._run(command)
-
-    def request(
-        self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None
-    ) -> Any:
-        del affects  # which overlays ask for
-        return self._sent(exchange) if conduct is None else conduct(self._sent)
-
-    # Within
-
-    def _sent(self, exchange: Exchange, take: Taker | None = None) -> Response:
-        self.check_deadline()
-        return self._web.send(exchange, self._deadline, take)
-
-    def _at(self, path: Path) -> Path:
-        """Give the absolute path, once the step has time left."""
-        self.check_deadline()
-        return path if path.is_absolute() else below(self.cwd, path)
-
-    def _run(self, command: RunCommand) -> Completed:
         self.check_deadline()
         if command.shell and not command.argv:
             raise TaskFailed("there is no command to run; write one line for the shell")
@@ -241,6 +227,23 @@ class LocalHost:
                 deadline=self._deadline,
             )
         )
+
+    def request(
+        self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None
+    ) -> Any:
+        del affects  # which overlays ask for
+        return self._sent(exchange) if conduct is None else conduct(self._sent)
+
+    # Within
+
+    def _sent(self, exchange: Exchange, take: Taker | None = None) -> Response:
+        self.check_deadline()
+        return self._web.send(exchange, self._deadline, take)
+
+    def _at(self, path: Path) -> Path:
+        """Give the absolute path, once the step has time left."""
+        self.check_deadline()
+        return path if path.is_absolute() else below(self.cwd, path)
 
     def meter(self, text: str, total: Any) -> Callable[[int], None]:
         return meter(self._listener, self.check_deadline, text, total)

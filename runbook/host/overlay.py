@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runbook.changes import Change, Completed, Content, Exchange, Response, RunCommand, Send, Stat
+from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import Unsure
 from runbook.host.doubts import Doubts
 from runbook.host.guard import forbid
@@ -93,7 +93,14 @@ class Overlay(View):
     # Changing: called by changes only
 
     def write(
-        self, path: Path, content: Content, *, mode: int | None, was: Stat | None, mtime: int | None = None
+        self,
+        path: Path,
+        content: Content,
+        *,
+        mode: int | None,
+        was: Stat | None,
+        mtime: int | None = None,
+        gate: Gate | None = None,  # noqa: ARG002 - asked in a run only
     ) -> None:
         self._sketch.write(self._change("write", path), content, mode=mode, was=was, mtime=mtime)
 

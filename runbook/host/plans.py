@@ -63,13 +63,13 @@ def copied(host: Host, source: Path, path: Path, mode: int | None, *, parents: b
     yield from fill(host, path, content, mode, parents=parents)
 
 
-def folders(host: Host, path: Path) -> Iterator[Change]:
-    """Yield what makes a folder and those above it, as far as they are missing."""
+def folders(host: Host, path: Path, mode: int | None = None) -> Iterator[Change]:
+    """Yield what makes a folder and those above it, as far as they are missing, all of one mode."""
     missing = [path]
     while host.stat(missing[-1]) is None:
         missing.append(missing[-1].parent)
     for folder in reversed(missing[:-1]):
-        yield MakeFolder(folder)
+        yield MakeFolder(folder, mode)
 
 
 def clear(host: Host, path: Path) -> Iterator[Change]:

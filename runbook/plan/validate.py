@@ -84,6 +84,9 @@ def _within(document: Document, path: KeyPath, inner: KeyPath) -> KeyPath:
 
 def _unknown(name: str, spec: TaskSpec, document: Document, path: KeyPath) -> Invalid:
     names = spec.names()
+    if name in spec.params.lacks:
+        message = f"{spec.name} has no param {name!r}, as ansible-core's has"
+        return document.problem(message, (*path, name), key=True, hint=spec.params.lacks[name])
     hint = suggest(name, names) or f"{spec.name} takes {', '.join(names) or 'no params'}"
     return document.problem(f"{spec.name} has no param {name!r}", (*path, name), key=True, hint=hint)
 

@@ -2,6 +2,7 @@
 
 WHERE: dict[str, str] = {
     "assert": "say",
+    "blockinfile": "blocks",
     "command": "commands",
     "copy": "writing",
     "debug": "say",
@@ -9,7 +10,9 @@ WHERE: dict[str, str] = {
     "file": "files",
     "find": "searching",
     "include_vars": "say",
+    "lineinfile": "lines",
     "pause": "say",
+    "replace": "blocks",
     "set_fact": "say",
     "shell": "commands",
     "slurp": "reading",

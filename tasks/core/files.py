@@ -12,8 +12,12 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from runbook.changes import Change, Chmod, Link, MakeFolder, Remove, Stat, Write
 from runbook.errors import TaskFailed
 from runbook.host import Host
+from runbook.host.modes import MODE, ModeChange, Permissions, mode_bits
+from runbook.host.plans import folders
 from runbook.task import Params, task
 from runbook.units import Mode
+
+from .lacking import FILE
 
 State = Literal["file", "directory", "link", "hard", "touch", "absent"]
 STATES = {"file": "file", "folder": "directory", "link": "link", "other": "file"}
@@ -28,6 +32,7 @@ def _written(value: Any) -> Any:
 class Entry(Params):
     """What a path is to be."""
 
+    lacks = FILE
     path: Annotated[Path, BeforeValidator(_written)] = Field(
         validation_alias=AliasChoices("path", "dest", "name"), description="the path"
     )
@@ -38,7 +43,7 @@ class Entry(Params):
         "nothing and fails where nothing is; without it, what is there stays what it is",
     )
     src: str | None = Field(None, description="what a `link` says, or the file that a `hard` link is another name of")
-    mode: Mode | None = Field(None, description='the permission bits, as `"0644"`')
+    mode: Permissions | None = Field(None, description=MODE)
     recurse: bool = Field(default=False, description="give the mode to all that is in a `directory`, too")
     force: bool = Field(
         default=False,
@@ -127,9 +132,9 @@ def _standing(want: Entry, path: Path, host: Host) -> Iterator[Change]:
     state = want.state or ("directory" if want.recurse else STATES[found.kind] if found else "file")
     if found is None:
         if state == "directory":
-            yield from _folders(path, want.mode, host)
+            yield from folders(host, path, mode_bits(want.mode, None, umask=host.umask, folder=True))
         elif state == "touch":
-            yield Write(path, b"", mode=want.mode)
+            yield Write(path, b"", mode=mode_bits(want.mode, None, umask=host.umask))
         else:
             raise TaskFailed(
                 f"there is no file {path}, and `state: file` makes none",
@@ -143,23 +148,17 @@ def _standing(want: Entry, path: Path, host: Host) -> Iterator[Change]:
         )
     if want.mode is None:
         return
-    yield from _moded(path, found, want.mode)
+    yield from _moded(path, found, want.mode, host)
     if want.recurse and found.is_folder:
         for below in host.find(path, recursive=True):
             if not below.stat.is_link:
-                yield from _moded(below.path, below.stat, want.mode)
+                yield from _moded(below.path, below.stat, want.mode, host)
 
 
-def _moded(path: Path, found: Stat, mode: int) -> Iterator[Change]:
-    if found.mode != mode and not found.is_link:
-        yield Chmod(path, mode, was=found)
-
-
-def _folders(path: Path, mode: int | None, host: Host) -> Iterator[Change]:
-    """Make a folder and those above it that are missing, all of one mode."""
-    if host.stat(path.parent) is None:
-        yield from _folders(path.parent, mode, host)
-    yield MakeFolder(path, mode=mode)
+def _moded(path: Path, found: Stat, mode: Mode | ModeChange, host: Host) -> Iterator[Change]:
+    bits = mode_bits(mode, found.mode, umask=host.umask, folder=found.is_folder)
+    if bits is not None and found.mode != bits and not found.is_link:
+        yield Chmod(path, bits, was=found)
 
 
 def _absent(path: Path, host: Host) -> Iterator[Change]:
@@ -204,7 +203,7 @@ def _linked(want: Entry, host: Host) -> Iterator[Change]:
     if want.mode is not None and hard:
         now = host.stat(path, follow=False)
         assert now is not None
-        yield from _moded(path, now, want.mode)
+        yield from _moded(path, now, want.mode, host)
 
 
 def _leads(want: Entry, path: Path, found: Stat, source: Stat | None, host: Host) -> bool:

@@ -16,6 +16,8 @@ from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.task import Params, task
 
+from .lacking import STAT
+
 Algorithm = Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]
 BITS = {
     name: 1 << bit
@@ -30,6 +32,7 @@ PIECE = 2**20
 class Look(Params):
     """Which path to look at."""
 
+    lacks = STAT
     path: Path = Field(
         validation_alias=AliasChoices("path", "dest", "name"), description="what to look at; it need not exist"
     )

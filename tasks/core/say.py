@@ -11,12 +11,15 @@ from pydantic import AliasChoices, ConfigDict, Field, NonNegativeFloat, model_va
 from runbook.errors import TaskFailed
 from runbook.task import Conditions, Expression, Params, Said, Scope, VarsFile, task
 
+from .lacking import DEBUG, INCLUDE_VARS, PAUSE
+
 Words = str | list[str]
 
 
 class Debug(Params):
     """What to show: one of `msg` and `var`."""
 
+    lacks = DEBUG
     msg: Any = Field("Hello world!", description="a text or any other value")
     var: Expression = Field(None, description="an expression, without braces, whose value is shown")
 
@@ -67,6 +70,7 @@ class Facts(Params):
 class Included(Params):
     """Which file, and where its variables go."""
 
+    lacks = INCLUDE_VARS
     file: VarsFile = Field(description="a YAML or JSON file of variables, beside the playbook or in `vars/` there")
     name: str | None = Field(None, description="put them into a mapping of this name, not among the variables")
 
@@ -74,6 +78,7 @@ class Included(Params):
 class Pause(Params):
     """How long; without a time, until someone presses enter."""
 
+    lacks = PAUSE
     seconds: NonNegativeFloat | None = Field(None, description="how long, in seconds")
     minutes: NonNegativeFloat | None = Field(None, description="how long, in minutes")
     prompt: str | None = Field(None, description="what is said meanwhile")

@@ -16,6 +16,8 @@ from runbook.host import Host
 from runbook.task import Params, task
 from runbook.units import Duration, Size
 
+from .lacking import FIND
+
 # Ansible's sizes, which are powers of 1024; `100MB` and `100MiB` are read as everywhere else in runbook.
 POWERS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -58,6 +60,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 class Search(Params):
     """Where to look, and what a match is; what is given must all hold."""
 
+    lacks = FIND
     paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
         validation_alias=AliasChoices("paths", "path", "name"), min_length=1, description="the folders to look in"
     )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from runbook.changes import Change, Chmod, Content, FileRef, MakeFolder, Remove, Stat, Write
+from runbook.changes import Change, Chmod, Content, FileRef, Remove, Stat, Write
 from runbook.errors import TaskFailed
 from runbook.host import Host
+from runbook.host.modes import MODE, ModeChange, Permissions, mode_bits, read_mode
+from runbook.host.plans import LARGE, folders
 from runbook.task import ControllerPath, Params, Rendered, TemplateFile, task
 from runbook.units import Mode, Secret
 
-LARGE = 10**6
+from .editing import VALIDATE, Validator, encoded
+from .lacking import COPY, TEMPLATE
+
 CONTROLLER = get_args(ControllerPath)[1]
 RETURNS = {
     "dest": "the file, or the folder that a folder was copied into",
@@ -31,6 +34,10 @@ RETURNS = {
 }
 
 
+def _mode(value: Any) -> Any:
+    return value if value == "preserve" else read_mode(value)
+
+
 class Target(Params):
     """Where the content goes, and how."""
 
@@ -38,29 +45,31 @@ class Target(Params):
         min_length=1,
         description="the file; or, with a `/` at its end or where it is one, the folder that the file goes into",
     )
-    directory_mode: Mode | None = Field(None, description="the permission bits of folders that are made")
+    directory_mode: Permissions | None = Field(None, description="the permission bits of folders that are made")
     force: bool = Field(default=True, description="replace an existing file of other content")
     backup: bool = Field(default=False, description="keep the former content beside it, under a name with the time")
     follow: bool = Field(
         default=False, description="where `dest` is a link, write what it leads to; else replace the link"
     )
+    validate_: Validator | None = Field(None, alias="validate", description=VALIDATE)
 
 
 class Copy(Target):
     """What to copy: one of `src` and `content`."""
 
+    lacks = COPY
     src: Annotated[str | None, CONTROLLER] = Field(
         None, description="a file, or a folder: with a `/` at its end what is in it, without one the folder itself"
     )
     content: Any = Field(None, description="the text itself; a list or mapping is written as JSON")
-    mode: Mode | Literal["preserve"] | None = Field(
-        None, description='the permission bits, as `"0644"`; `preserve` takes those of `src`'
+    mode: Annotated[Literal["preserve"] | Mode | ModeChange | None, BeforeValidator(_mode)] = Field(
+        None, description=f"{MODE}; `preserve` takes those of `src`"
     )
     remote_src: bool = Field(default=False, description="`src` is a path of the host, not of the controller")
 
     @property
-    def given_mode(self) -> int | None:
-        return self.mode if isinstance(self.mode, int) else None
+    def given_mode(self) -> Mode | ModeChange | None:
+        return None if isinstance(self.mode, str) else self.mode
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -76,8 +85,9 @@ class Copy(Target):
 class Template(Target):
     """Which template to render."""
 
+    lacks = TEMPLATE
     src: TemplateFile = Field(description="the template, beside the playbook or in `templates/` there")
-    mode: Mode | None = Field(None, description='the permission bits, as `"0644"`')
+    mode: Permissions | None = Field(None, description=MODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class Piece:
     """One file to be written: what it is to hold, and how it is told apart from what is there."""
 
     content: Content
-    mode: int | None
+    mode: Mode | ModeChange | int | None
     enforced: bool
     size: int
 
@@ -99,7 +109,7 @@ def copy(want: Copy, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """
     if want.src is None:
         path = _file(want, "", host)
-        return (yield from _placed(path, _piece(_encoded(want.content), want.given_mode), want, host))
+        return (yield from _placed(path, _piece(encoded(want.content), want.given_mode), want, host))
     source = Path(want.src)
     found = host.stat(source)
     if found is None:
@@ -121,7 +131,7 @@ def template(want: Template, host: Host) -> Generator[Change, None, dict[str, An
     """
     rendered: Rendered = want.src
     path = _file(want, Path(rendered.path).name, host)
-    data = yield from _placed(path, _piece(_encoded(rendered.text), want.mode), want, host)
+    data = yield from _placed(path, _piece(encoded(rendered.text), want.mode), want, host)
     return {**data, "src": rendered.path}
 
 
@@ -145,7 +155,7 @@ def _placed(path: Path, piece: Piece, want: Target, host: Host) -> Generator[Cha
     data: dict[str, Any] = {"dest": str(path)}
     if found is None or want.force:
         if want.dest.endswith("/"):
-            yield from _folders(path.parent, want.directory_mode, host)
+            yield from folders(host, path.parent, _folder_mode(want, host))
         if host.stat(path.parent) is None:
             raise TaskFailed(f"there is no folder {path.parent}", hint="make it before: `file` with `state: directory`")
         kept = yield from _written_to(path, piece, found, want, host)
@@ -171,9 +181,12 @@ def _written_to(
             yield Remove(path, was=found)
             found = None
         before = host.read(path) if found is not None and found.is_file and found.size <= LARGE else None
-        yield Write(path, piece.content, mode=piece.mode, was=found, before=before)
-    elif piece.enforced and piece.mode is not None and found.mode != piece.mode:
-        yield Chmod(path, piece.mode, was=found)
+        mode = mode_bits(piece.mode, found.mode if found else None, umask=host.umask)
+        yield Write(path, piece.content, mode=mode, was=found, before=before, validate=want.validate_)
+        return kept
+    mode = mode_bits(piece.mode, found.mode, umask=host.umask)
+    if piece.enforced and mode is not None and found.mode != mode:
+        yield Chmod(path, mode, was=found)
     return kept
 
 
@@ -187,7 +200,7 @@ def _differs(path: Path, piece: Piece, found: Stat, host: Host) -> bool:
     return host.read(path, limit=max(LARGE, len(wanted))) != wanted
 
 
-def _piece(content: bytes | Secret, mode: int | None) -> Piece:
+def _piece(content: bytes | Secret, mode: Mode | ModeChange | None) -> Piece:
     plain = content.reveal().encode("utf-8", "surrogateescape") if isinstance(content, Secret) else content
     return Piece(content, mode, enforced=mode is not None, size=len(plain))
 
@@ -210,7 +223,7 @@ def _tree(source: Path, dest: Path, want: Copy, host: Host, *, above: tuple[Path
     real = host.resolve(source)
     if real in above:
         raise TaskFailed(f"{source} leads back to {real}, which it is in: a link there leads upwards")
-    yield from _folders(dest, want.directory_mode, host)
+    yield from folders(host, dest, _folder_mode(want, host))
     for entry in host.find(source):
         found = host.stat(entry.path)
         if found is None:
@@ -224,27 +237,5 @@ def _tree(source: Path, dest: Path, want: Copy, host: Host, *, above: tuple[Path
             raise TaskFailed(f"{entry.path} is neither a file nor a folder, and cannot be copied")
 
 
-def _folders(path: Path, mode: int | None, host: Host) -> Iterator[Change]:
-    """Make a folder and those above it, as far as they are missing."""
-    if host.stat(path) is None:
-        yield from _folders(path.parent, mode, host)
-        yield MakeFolder(path, mode=mode)
-
-
-def _encoded(value: Any) -> bytes | Secret:
-    """Give what is written for a value: a text as it is, a list or mapping as JSON; a secret in it makes it one."""
-    if isinstance(value, Secret):
-        return value
-    if not isinstance(value, list | tuple | dict):
-        return str(value).encode("utf-8", "surrogateescape")
-    secret = False
-
-    def reveal(item: Any) -> str:
-        nonlocal secret
-        if not isinstance(item, Secret):
-            raise TaskFailed(f"{type(item).__name__} cannot be written as JSON")
-        secret = True
-        return item.reveal()
-
-    text = json.dumps(value, default=reveal)
-    return Secret(text) if secret else text.encode()
+def _folder_mode(want: Target, host: Host) -> int | None:
+    return mode_bits(want.directory_mode, None, umask=host.umask, folder=True)

@@ -213,7 +213,7 @@ def test_hard_links(host, tmp_path):
         ({"path": "/x", "src": "y"}, "is for links"),
         ({"path": "/x", "state": "touch", "recurse": True}, "is for folders"),
         ({"path": "/x", "state": "absent", "mode": "0644"}, "means nothing"),
-        ({"path": "/x", "mode": "u+x"}, "octal digits"),
+        ({"path": "/x", "mode": "u+q"}, "octal digits"),
         ({"path": "/x", "mode": 420}, "write for example"),
         ({"path": "/x", "owner": "root"}, "owner"),
         ({"state": "absent"}, "required"),

@@ -126,7 +126,7 @@ def test_write_refuses_what_was_not_planned_on(host, tmp_path):
 
 def test_a_file_that_appears_while_ours_is_written_is_not_overwritten(host, tmp_path, monkeypatch):
     path = tmp_path / "a"
-    monkeypatch.setattr(durable, "_dress", lambda *_: path.write_bytes(b"theirs"))
+    monkeypatch.setattr(durable, "dress", lambda *_: path.write_bytes(b"theirs"))
     with pytest.raises(Moved, match="is there now"):
         host.write(path, b"ours", mode=None, was=None)
     assert path.read_bytes() == b"theirs"
