@@ -31,8 +31,8 @@ docs-check: $(VENV)/.installed  ## Check that the pages of the tasks are what th
 unit: $(VENV)/.installed  ## Run the tests, and an even slice of the fault sweeps
 	$(PY) -m pytest
 
-faults: $(VENV)/.installed  ## Kill and starve a run at every system call that matters; needs strace (minutes)
-	RUNBOOK_FAULTS=all $(PY) -m pytest tests/faults
+faults: $(VENV)/.installed  ## Kill and starve a run at every system call that matters; let a real cron run a job; needs strace (minutes)
+	RUNBOOK_FAULTS=all $(PY) -m pytest tests/faults tests/unit/test_cli_schedule.py
 
 bench: $(VENV)/.installed peers  ## Measure against ansible-core, pyinfra and others; writes docs/benchmarks.md (about half an hour)
 	$(PY) -m benchmarks --peers $(PEERS)/bin

@@ -22,6 +22,7 @@ COMMANDS = {
     "inventory": "Show the hosts, groups and variables of an inventory.",
     "runs": "List, show and prune the reports of past runs.",
     "service": "Serve a model: the reference inference service.",
+    "schedule": "Run a playbook at its times, by cron, systemd or the Task Scheduler.",
     "docs": "Write or check the generated pages.",
 }
 

@@ -1,9 +1,5 @@
 """`schedule.cron` against a `crontab` program that keeps a file, over many tables, and against the real one."""
 
-import os
-import pwd
-import shutil
-import subprocess
 import sys
 from datetime import UTC, datetime
 
@@ -13,6 +9,7 @@ from hypothesis import strategies as st
 
 from runbook.host import LocalHost
 from runbook.registry import Registry
+from tests.private_cron import run_apart, unable
 
 SPEC = Registry().spec("schedule.cron")
 NOW = datetime(2026, 3, 10, 2, tzinfo=UTC)
@@ -95,51 +92,32 @@ def test_a_machine_without_cron(tmp_path):
         list(SPEC.function(SPEC.params(name="a", minute=2, job="y"), host_with(tmp_path / "none")))
 
 
-@pytest.fixture
-def somebody():
-    """Make a user for the test, whose table nobody else has; gives the environment to be that user in."""
-    if os.geteuid() != 0 or shutil.which("crontab") is None or shutil.which("useradd") is None:
-        pytest.skip("it takes root, cron's crontab and useradd")
-    name = f"rb{os.getpid()}"
-    subprocess.run(["useradd", "-m", "-s", "/bin/sh", name], check=True, capture_output=True)
-    try:
-        yield pwd.getpwnam(name)
-    finally:
-        subprocess.run(["crontab", "-u", name, "-r"], check=False, capture_output=True)
-        subprocess.run(["userdel", "-r", name], check=False, capture_output=True)
-
-
-def test_the_real_crontab(somebody):
-    """Read and written by the system's own command, as the user that the test has made."""
-
-    def crontab(*arguments, text=None):
-        done = subprocess.run(
-            ["crontab", "-u", somebody.pw_name, *arguments], input=text, capture_output=True, check=False
-        )
-        return done.returncode, done.stdout
-
+@pytest.mark.skipif(bool(unable()), reason=str(unable()))
+def test_the_real_crontab(tmp_path):
+    """Read and written by the system's own command, over a spool that nobody else sees."""
     code = (
-        "import os,sys; from datetime import datetime,UTC; from pathlib import Path\n"
+        "import sys; from datetime import datetime,UTC; from pathlib import Path\n"
         "from runbook.host import LocalHost; from runbook.registry import Registry\n"
-        "spec = Registry().spec('schedule.cron'); asked = eval(sys.argv[1])\n"
-        f"os.setgroups([]); os.setgid({somebody.pw_gid}); os.setuid({somebody.pw_uid})\n"
+        "spec = Registry().spec('schedule.cron')\n"
         "host = LocalHost(now=datetime.now(UTC), cwd=Path('/'), env={'PATH': '/usr/bin:/bin'}, run_id='x')\n"
-        "changes = list(spec.function(spec.params(**asked), host))\n"
-        "[change.apply(host) for change in changes]; print(len(changes))\n"
+        "for asked in eval(sys.argv[1]):\n"
+        "    changes = list(spec.function(spec.params(**asked), host))\n"
+        "    [change.apply(host) for change in changes]; print(len(changes))\n"
     )
 
-    def applied(**params) -> int:
-        done = subprocess.run([sys.executable, "-c", code, repr(params)], capture_output=True, text=True, check=False)
+    def applied(*asked) -> list[int]:
+        done = run_apart(tmp_path, [sys.executable, "-c", code, repr(asked)])
         assert done.returncode == 0, done.stderr
-        return int(done.stdout)
+        return [int(line) for line in done.stdout.split()]
 
     job = {"name": "upkeep", "minute": 0, "hour": 2, "job": "date '+%F %T' >> \"$HOME/o u t\""}
-    assert [applied(**job) for _ in range(2)] == [1, 0]
+    gone = {"name": "upkeep", "state": "absent"}
+    assert applied(job, job) == [1, 0]
     block = b"# BEGIN runbook: upkeep\n0 2 * * * date '+\\%F \\%T' >> \"$HOME/o u t\"\n# END runbook: upkeep\n"
-    assert crontab("-l") == (0, block)
-    assert applied(name="upkeep", state="absent") == 1
-    assert crontab("-l") == (1, b"")
+    assert run_apart(tmp_path, ["crontab", "-l"]).stdout == block
+    assert applied(gone) == [1]
+    assert run_apart(tmp_path, ["crontab", "-l"]).returncode == 1
     old = 'MAILTO=""\n# \x85 비밀 \t\n\n*/5 * * * * true\n'.encode() + b"# \xff\n"
-    assert crontab("-", text=old)[0] == 0
-    assert [applied(**job), applied(**job), applied(name="upkeep", state="absent")] == [1, 0, 1]
-    assert crontab("-l") == (0, old)
+    assert run_apart(tmp_path, ["crontab", "-"], input=old).returncode == 0
+    assert applied(job, job, gone, gone) == [1, 0, 1, 0]
+    assert run_apart(tmp_path, ["crontab", "-l"]).stdout == old
