@@ -19,6 +19,14 @@ from runbook.variables import Layer, Variables, compiled_layer
 
 def named_file(written: Written, text: Any, path: tuple[str | int, ...], view: Variables, what: str) -> Path:
     """Give the file that a text names, relative to the file it is written in; it must be computable before the run."""
+    file = optional_file(written, text, path, view, what)
+    if file is None:
+        raise written.document.problem(f"the name of the {what} must be a text, not None", path)
+    return file
+
+
+def optional_file(written: Written, text: Any, path: tuple[str | int, ...], view: Variables, what: str) -> Path | None:
+    """Give the file that a text names as `named_file` does, or None for none, as an input that was not given is."""
     document = written.document
     try:
         name = render_value(compile_value(text, lambda _: document.where(path)), view)
@@ -29,6 +37,8 @@ def named_file(written: Written, text: Any, path: tuple[str | int, ...], view: V
     if first_unknown(name) is not None:
         hint = "make it from inputs, inventory and vars; only a run knows registers and facts"
         raise document.problem(f"the name of the {what} is not known before the run", path, hint=hint)
+    if name is None:
+        return None
     if not isinstance(name, str) or not name:
         raise document.problem(f"the name of the {what} must be a text, not {name!r}", path)
     folder = document.path.parent if document.path else Path.cwd()

@@ -11,7 +11,7 @@ from runbook.errors import Invalid, Problems, StepError, Where
 from runbook.hosts import Inventory
 from runbook.inputs import Input
 from runbook.plan.context import at, compiled_vars
-from runbook.plan.files import env_layer, named_file, vars_layer
+from runbook.plan.files import env_layer, optional_file, vars_layer
 from runbook.plan.magic import IN_THE_RUN, Place, static_magic
 from runbook.playbook.model import Play
 from runbook.templates import compile_value
@@ -46,9 +46,9 @@ def layers_of(setting: Setting, host: str) -> tuple[Layer, ...]:
             document, path = play.origin(keyword, position)
             view = static_view(setting, host, layers)
             try:
-                layers.append(
-                    load(named_file(play, text, path, view, keyword.replace("_files", " file")), document, path)
-                )
+                file = optional_file(play, text, path, view, keyword.replace("_files", " file"))
+                if file is not None:
+                    layers.append(load(file, document, path))
             except Problems as error:
                 problems += error.problems
             except Invalid as error:
