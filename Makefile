@@ -25,8 +25,9 @@ lint: $(VENV)/.installed  ## Check the style
 types: $(VENV)/.installed  ## Check the types
 	$(VENV)/bin/mypy
 
-docs-check: $(VENV)/.installed  ## Check that the pages of the tasks are what the code says
+docs-check: $(VENV)/.installed  ## Check that the docs are what the code and the playbooks say
 	$(PY) -m runbook docs tasks --check
+	$(PY) -m runbook docs sync --check
 
 unit: $(VENV)/.installed  ## Run the tests, and an even slice of the fault sweeps
 	$(PY) -m pytest
@@ -40,8 +41,9 @@ bench: $(VENV)/.installed peers  ## Measure against ansible-core, pyinfra and ot
 bench-quick: $(VENV)/.installed  ## A short slice of the benchmarks, without writing docs/benchmarks.md
 	$(PY) -m benchmarks --quick --peers $(PEERS)/bin
 
-docs: $(VENV)/.installed  ## Write the pages of the tasks out of the code
+docs: $(VENV)/.installed  ## Write what the docs have from the code and the playbooks
 	$(PY) -m runbook docs tasks
+	$(PY) -m runbook docs sync
 
 peers: $(PEERS)/.installed  ## Install the peers that the benchmarks run beside runbook
 

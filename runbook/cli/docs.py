@@ -40,6 +40,46 @@ def tasks(folder: Path, *, check: bool) -> None:
     click.echo(f"{len(stale)} of {len(pages)} pages written in {folder}")
 
 
+@command.command("sync")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a block is not what it would be.")
+@click.option(
+    "--docs", type=click.Path(path_type=Path), default=Path("docs"), show_default=True, help="The folder of the pages."
+)
+def sync(docs: Path, *, check: bool) -> None:
+    """Fill the blocks of Markdown pages with what the playbooks say.
+
+    A block begins with the line `<!-- runbook: NAME.yml -->` and ends with `<!-- /runbook -->`. NAME is looked up in
+    ./playbooks, then among the shipped ones; after it may stand which parts: about, inputs, procedure, yaml.
+    """
+    from runbook.cli.blocks import filled, filler, pages, replace
+
+    if not docs.is_dir():
+        raise RunbookError(f"there is no folder {docs}", hint="go to the project's root, or name the folder by --docs")
+    fill = filler(Path.cwd())
+    made = {path: filled(str(path), read_page(path), fill) for path in pages(docs)}  # all of them, or none
+    stale = [each for page in made.values() for each in page.stale]
+    count = sum(page.blocks for page in made.values())
+    if check and stale:
+        raise RunbookError(
+            f"not in step with the playbooks: {', '.join(map(str, stale))}", hint="run `runbook docs sync`"
+        )
+    for path, page in made.items():
+        if page.stale:
+            replace(path, page.text)
+    click.echo(
+        f"{count} blocks in {docs} are in step" if check else f"{len(stale)} of {count} blocks written in {docs}"
+    )
+
+
+def read_page(path: Path) -> str:
+    """Read a page with its line ends as they are."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunbookError(f"cannot read {path}: {error}") from error
+
+
 def task_pages(cases: Path) -> dict[str, str]:
     """Give each page's text by its file name; a task's example is the first of its test cases."""
     from runbook.cli.taskpage import markdown_page

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -206,7 +207,7 @@ def test_a_real_cron_runs_it_twice(folder, tmp_path):
     install += ["--state-dir", str(state), "--log", "cron.out"]
     done = run_apart(tmp_path, install, cwd=folder.path)
     assert done.returncode == 0, done.stderr
-    cron = subprocess.Popen(command_apart(tmp_path, ["cron", "-f"]), env=BARE)
+    cron = subprocess.Popen(command_apart(tmp_path, [str(shutil.which("cron")), "-f"]), env=BARE)
     try:
         until = time.monotonic() + 150
         while time.monotonic() < until and len(reports(state)) < 2:
