@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +163,16 @@ def crashed(record: Json | None, events: list[ev.Event], *, ended_at: str, certa
         return told.to_json(), at_work
     known = Report.from_json(record) if record else told
     report = told if told.started and len(told.steps) >= len(known.steps) else known
-    finished = {(entry["index"], entry["host"]) for entry in report.steps[len(told.steps) :]}
+    finished = Counter(map(_key, report.steps)) - Counter(map(_key, told.steps))
     for result in at_work.results(certain=certain):
         if (result.step.index, result.step.host) not in finished:
             report.add(result_json(result))
     whole: dict[str, Any] = {"status": "crashed", "exit_code": None, "finished_at": ended_at, "duration_s": None}
     return report.to_json() | whole, at_work
+
+
+def _key(entry: Json) -> Key:
+    return entry["index"], entry["host"]
 
 
 def _fold_what_fits(at_work: AtWork, event: ev.Event) -> None:

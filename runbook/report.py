@@ -56,6 +56,7 @@ class Report:
         self.steps: list[Json] = []
         self.counts = Counts()
         self._items: dict[Key, list[ev.Result]] = {}
+        self._places: dict[str, int] = {}
 
     def __call__(self, event: ev.Event) -> None:
         self.fold(event)
@@ -65,6 +66,8 @@ class Report:
         match event:
             case ev.RunStarted():
                 self.started, self.counts = event, Counts(event.hosts)
+            case ev.PlayStarted(_, hosts):
+                self._places = {host: place for place, host in enumerate(hosts)}
             case ev.ItemFinished(result):
                 self._items.setdefault((result.step.index, result.step.host), []).append(result)
             case ev.StepFinished(result):
@@ -72,6 +75,7 @@ class Report:
                 if items is not None and result.items is None:
                     result = replace(result, items=items, entry=None)
                 self.add(result_json(result))
+                self._settle_in()
             case ev.Rescued(step):
                 self._rescue(step)
             case ev.RunFinished():
@@ -81,6 +85,16 @@ class Report:
         """Take a finished step as the JSON of its result."""
         self.steps.append(entry)
         self.counts.add(entry)
+
+    def _settle_in(self) -> None:
+        """Put the newest entry where it belongs: the hosts of a step stand in the play's order, whoever was first."""
+        steps, places = self.steps, self._places
+        entry = steps[-1]
+        at, index, place = len(steps) - 1, entry["index"], places.get(entry["host"], 0)
+        while at and steps[at - 1]["index"] == index and places.get(steps[at - 1]["host"], 0) > place:
+            at -= 1
+        if at < len(steps) - 1:
+            steps.insert(at, steps.pop())
 
     def _rescue(self, step: ev.StepId) -> None:
         for entry in reversed(self.steps):

@@ -72,11 +72,12 @@ class Redactor:
         yield start, end
 
     def _compiled(self) -> re.Pattern[str] | None:
-        if self._pattern is None and self._forms:
+        pattern = self._pattern
+        if pattern is None and self._forms:
             with self._lock:
                 longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-                self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-        return self._pattern
+                pattern = self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        return pattern
 
     def mask_value(self, value: Any) -> Any:
         """Give the value masked, however deep in lists, dicts and dataclasses; its shape stays."""

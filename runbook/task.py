@@ -100,7 +100,8 @@ class TaskSpec:
     """A task as the engine knows it.
 
     `name` is what a step writes, `function` takes the params and a Host (a directive: the variables), `free` is the
-    param that a bare text stands for, `returns` says what `register` gets, and `reads` names the clients it may open.
+    param that a bare text stands for, `returns` says what `register` gets, `reads` names the clients it may open, and
+    `once` says that it runs on the first host, for all of them.
     """
 
     name: str
@@ -112,6 +113,7 @@ class TaskSpec:
     returns: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     uses: Mapping[str, Use] = field(default_factory=dict)
+    once: bool = False
 
     def use_of(self, param: str) -> Use | None:
         """Say how a param is prepared, where it is not simply rendered."""
@@ -159,6 +161,7 @@ class _Declared:
     free: str | None
     returns: Mapping[str, str]
     reads: tuple[str, ...]
+    once: bool
 
 
 Plugin = Callable[[Any, Any], Any]
@@ -174,6 +177,7 @@ def task(
     free: str | None = None,
     returns: Mapping[str, str] | None = None,
     reads: tuple[str, ...] = (),
+    once: bool = False,
 ) -> Callable[[Plugin], Plugin]: ...
 def task(
     function: Plugin | None = None,
@@ -183,16 +187,18 @@ def task(
     free: str | None = None,
     returns: Mapping[str, str] | None = None,
     reads: tuple[str, ...] = (),
+    once: bool = False,
 ) -> Any:
     """Declare a function a task: `domain.function` in playbooks.
 
     `kind` is "state" (asked again after a change), "action" (acts every time), "probe" (reads only) or "directive" (a
     pure function of variables). `name` replaces the function's name where that is a Python keyword. `free` names the
-    param that a bare text after the task stands for. `returns` documents what `register` gets.
+    param that a bare text after the task stands for. `returns` documents what `register` gets. `once` is for what is
+    about the run and not about a host: it runs on the first host, as with `run_once`.
     """
 
     def declare(plugin: Plugin) -> Plugin:
-        plugin.__task__ = _Declared(kind, name, free, returns or {}, reads)  # type: ignore[attr-defined]
+        plugin.__task__ = _Declared(kind, name, free, returns or {}, reads, once)  # type: ignore[attr-defined]
         return plugin
 
     return declare if function is None else declare(function)
@@ -221,4 +227,5 @@ def declared(function: Any, domain: str) -> TaskSpec | None:
         declaration.returns,
         declaration.reads,
         _uses(params),
+        declaration.once,
     )

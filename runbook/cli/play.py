@@ -20,6 +20,16 @@ from runbook.errors import UsageError
 @click.option("-l", "--limit", metavar="PATTERN", help="Only these hosts.")
 @click.option("-t", "--tags", multiple=True, metavar="TAGS", help="Only steps with these tags.")
 @click.option("--skip-tags", multiple=True, metavar="TAGS", help="No steps with these tags.")
+@click.option(
+    "-f",
+    "--forks",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    envvar="RUNBOOK_FORKS",
+    metavar="N",
+    help="How many hosts are at a step at once.",
+)
 @click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Write the JSON report there too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one event a line, in JSON, and nothing else.")
 @click.option("-q", "--quiet", is_flag=True, help="Print failures only.")

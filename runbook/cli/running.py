@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from runbook.cli.opening import reader, redactor_for, started
 from runbook.cli.session import Session
 from runbook.cli.stray import Forgiving, heard
+from runbook.engine.ears import Ears
 from runbook.engine.run import execute
-from runbook.engine.stage import Ears, Stage
+from runbook.engine.stage import Stage
 from runbook.engine.state import Machine
 from runbook.errors import PendingChanges, RunbookError, TaskFailed
 from runbook.events import Event, Note
@@ -59,7 +60,6 @@ def run(session: Session, plan: Plan) -> int:
             cwd=Path.cwd(),
             env=dict(os.environ),
             run_id=session.run_id,
-            listener=ears,
             secrets=tell.redactor.known,
         )
         stack.callback(real.close)
@@ -76,6 +76,7 @@ def run(session: Session, plan: Plan) -> int:
             prompt=_prompt,
             read_file=reader(session.path.resolve().parent),
             keep_secret=lambda secret: tell.redactor.add(secret.reveal()),
+            forks=options.forks,
         )
         with heard(ears, tell.redactor.mask):
             code = execute(stage, [started(session, plan, tell.redactor), *_notes(plan, crashed, tell.redactor)])

@@ -41,6 +41,7 @@ class Options:
     fail_on_change: bool = False
     wait: float = 0.0
     state_dir: Path | None = None
+    forks: int = 5
 
 
 @record

@@ -6,42 +6,51 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from threading import Lock
 from typing import Literal
 
 from runbook.cli.streams import silence
-from runbook.engine.stage import Ears
+from runbook.engine.ears import Ears
 from runbook.events import Event
+from runbook.host import Listener
 
 
 class Stray(io.TextIOBase):
-    """A stream that hands whole lines to the step at work; without one they go to stderr, masked."""
+    """A stream that hands whole lines to the step that prints them; where none is known they go to stderr, masked."""
 
     def __init__(self, name: Literal["stdout", "stderr"], ears: Ears, mask: Callable[[str], str]) -> None:
         super().__init__()
         self._name, self._ears, self._mask = name, ears, mask
         self._stderr = sys.stderr
-        self._held = ""
+        self._held: dict[Listener | None, str] = {}  # what has no newline yet, by who printed it
+        self._lock = Lock()
+        ears.parting.append(self.finish)
 
     def write(self, text: str) -> int:
-        *lines, self._held = (self._held + text).split("\n")
+        ear = self._ears.now
+        with self._lock:
+            *lines, rest = (self._held.pop(ear, "") + text).split("\n")
+            if rest:
+                self._held[ear] = rest
         for line in lines:
-            self._tell(line)
+            self._tell(line, ear)
         return len(text)
 
     def writable(self) -> bool:
         return True
 
-    def finish(self) -> None:
-        """Hand on what was written without a newline."""
-        if self._held:
-            self._tell(self._held)
-            self._held = ""
+    def finish(self, ear: Listener | None = None) -> None:
+        """Hand on what a step, or nobody that is known, has written without a newline."""
+        with self._lock:
+            rest = self._held.pop(ear, "")
+        if rest:
+            self._tell(rest, ear)
 
-    def _tell(self, line: str) -> None:
+    def _tell(self, line: str, ear: Listener | None) -> None:
         from runbook.console import say
 
-        if self._ears.now is not None:
-            self._ears.output(self._name, line)
+        if ear is not None:
+            ear.output(self._name, line)
         elif self._stderr is not None:
             say(self._mask(line), self._stderr)
 

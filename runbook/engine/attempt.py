@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from runbook.engine import registers
 from runbook.engine.border import border
 from runbook.engine.clock import seconds, within
+from runbook.engine.ear import Ear
 from runbook.engine.params import prepare, secrets_in
-from runbook.engine.quiet import HIDDEN, quiet_changes, silent, undiffed
+from runbook.engine.quiet import silent, undiffed
 from runbook.engine.rounds import Record, look_aside, perform
-from runbook.engine.stage import Stage
-from runbook.engine.state import HostState
-from runbook.errors import StepError, Stopped, TaskFailed, TimedOut, Unsure
-from runbook.events import Applied, Failure, Notified, Output, Planned, Progress, Result, Settled, StepId
+from runbook.errors import StepError, TaskFailed, Unsure
+from runbook.events import Failure, Notified, Result
 from runbook.host import Host, Overlay
 from runbook.host.guard import drive
-from runbook.plan.model import StepNode
 from runbook.task import Said
 from runbook.templates import Condition, render_value
 from runbook.unknown import Unknown, first_unknown
 from runbook.variables import Variables, folded
+
+if TYPE_CHECKING:
+    from runbook.engine.step import StepRun
 
 
 class Attempt:
@@ -31,8 +32,9 @@ class Attempt:
     `count` how many there were.
     """
 
-    def __init__(self, stage: Stage, node: StepNode, state: HostState, step: StepId, item: str | None) -> None:
-        self.stage, self.node, self.state, self.step, self.item = stage, node, state, step, item
+    def __init__(self, run: StepRun, item: str | None) -> None:
+        self.stage, self.node, self.state, self.step, self.tell = run.stage, run.node, run.state, run.id, run.tell
+        self.run, self.item = run, item
         self.changes: list[dict[str, Any]] = []
         self.register: Any = None
         self.count = 0
@@ -67,6 +69,7 @@ class Attempt:
 
     def _once(self, view: Variables, host: Host) -> Result:
         """Do it once: params, task, register, and what `changed_when` and `failed_when` make of it."""
+        self.stage.check()
         kept = [] if self.node.spec.kind == "action" else [change for change in self.changes if change["applied"]]
         record = Record(kept)
         self.changes = record.changes
@@ -137,7 +140,7 @@ class Attempt:
         names = tuple(str(render_value(name, view)) for name in self.node.notify)
         if names:
             self.state.notified += [name for name in names if name not in self.state.notified]
-            self.stage.emit(Notified(self.state.name, names))
+            self.tell(Notified(self.state.name, names))
         return names
 
     def _act(self, view: Variables, host: Host, record: Record) -> Said | None:
@@ -153,11 +156,10 @@ class Attempt:
         deadline = None if limit is None else time.monotonic() + limit
         label, pending = self.stage.label(node, self.step.name), self.state.machine.host
         if isinstance(pending, Overlay) and pending.imagined and not host.imagined:
-            pending.begin(label, deadline=deadline, env=environment)
-            look_aside(node.spec, want, pending)
-        host.begin(label, deadline=deadline, env=environment)
-        listener = _Ear(self, silent=silent(node, view), undiffed=undiffed(node, view))
-        with border(node.spec, host), self.stage.listening(listener), listener:
+            look_aside(node.spec, want, pending.begin(label, deadline=deadline, env=environment))
+        listener = Ear(self, silent=silent(node, view), undiffed=undiffed(node, view))
+        host = host.begin(label, deadline=deadline, env=environment, listener=listener)
+        with border(node.spec, host), listener, self.stage.listening(listener):
             if node.spec.kind == "directive":
                 return within(limit, lambda: self._directive(want, view, host), listener.stop)
             within(limit, lambda: perform(node.spec, want, host, record, listener), listener.stop)
@@ -171,60 +173,14 @@ class Attempt:
             raise TaskFailed(f"{self.node.task} is a directive and must return Said(...), not {type(said).__name__}")
         if said.facts and self.node.spec.use_of("file") == "vars file":
             facts = {name: folded(value) if isinstance(value, dict) else value for name, value in said.facts.items()}
-            self.state.included.update(facts)
+            self.state.new_included.update(facts)
         elif said.facts:
-            self.state.facts.update(said.facts)
+            self.state.new_facts.update(said.facts)
         if said.prompt is not None and host.sleep(0):
             self.stage.prompt(said.prompt, said.wait)
         elif said.wait:
             host.sleep(said.wait)
         return said
-
-
-class _Ear:
-    """Tells the observers what a step's changes do, as events of that step, while it is entered.
-
-    A plugin that was left behind, or works on a thread when a signal comes, finds it over and changes nothing more.
-    """
-
-    def __init__(self, attempt: Attempt, *, silent: bool, undiffed: bool) -> None:
-        self._attempt, self._silent, self._undiffed = attempt, silent, undiffed
-        self._over: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over = self._over or TimedOut("the step is over")
-
-    def stop(self) -> None:
-        """End what the step waits for, from another thread."""
-        self._over = Stopped(0)
-        self._attempt.state.machine.stop()
-
-    def planned(self, changes: list[dict[str, Any]], attempt: int) -> None:
-        if self._over:
-            raise self._over
-        told = quiet_changes(changes, silent=self._silent, undiffed=self._undiffed)
-        item = HIDDEN if self._silent and self._attempt.item is not None else self._attempt.item
-        self._attempt.stage.emit(Planned(self._attempt.step, told, item, attempt))
-
-    def applied(self, position: int) -> None:
-        if self._over:
-            raise self._over
-        self._attempt.stage.emit(Applied(self._attempt.step, position))
-
-    def settled(self, *, ok: bool) -> None:
-        if not self._over:
-            self._attempt.stage.emit(Settled(self._attempt.step, ok))
-
-    def output(self, stream: Any, line: str) -> None:
-        if not (self._silent or self._over):
-            self._attempt.stage.emit(Output(self._attempt.step, stream, line))
-
-    def progress(self, text: str, done: float, total: float, unit: str = "B") -> None:
-        if not self._over:
-            self._attempt.stage.emit(Progress(self._attempt.step, text, done, total, unit))
 
 
 def _refuse(change: Any) -> None:

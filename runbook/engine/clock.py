@@ -34,7 +34,7 @@ def seconds(value: Any, keyword: str) -> float:
     raise TaskFailed(f"{keyword} must be a number of seconds or a text like 30s, not {value!r}")
 
 
-def within(limit: float | None, call: Callable[[], T], stop: Callable[[], None]) -> T:
+def within(limit: float | None, call: Callable[[], T], stop: Callable[[Stopped], None]) -> T:
     """Run a call that has a time limit in seconds; when a signal ends the run, `stop` ends what the call waits for.
 
     Every Host call checks the deadline by itself; only a plugin that never comes back to its Host needs more: it is
@@ -57,8 +57,8 @@ def within(limit: float | None, call: Callable[[], T], stop: Callable[[], None])
     try:
         while thread.is_alive() and time.monotonic() < end:
             thread.join(0.2)  # in slices, so that a signal is answered
-    except Stopped:
-        stop()
+    except Stopped as stopped:
+        stop(stopped)
         thread.join(GRACE)
         raise
     if not box:

@@ -11,7 +11,7 @@ from runbook.host import Host
 from runbook.variables import Late
 
 
-def said_of_run(host: Host, *, run_id: str, mode: Mode, diff: bool) -> dict[str, Any]:
+def said_of_run(host: Host, *, run_id: str, mode: Mode, diff: bool, forks: int) -> dict[str, Any]:
     """Give them; what costs anything is computed when it is read."""
     return {
         "ansible_check_mode": mode != "run",
@@ -19,6 +19,7 @@ def said_of_run(host: Host, *, run_id: str, mode: Mode, diff: bool) -> dict[str,
         "ansible_diff_mode": diff,
         "ansible_facts": Late(lambda: dict(host.facts)),
         "facts": Late(lambda: dict(host.facts)),
+        "ansible_forks": forks,
         "run_id": run_id,
     }
 

@@ -34,6 +34,25 @@ def settled_flag(name: str, compiled: Any, view: Variables) -> bool:
 
 
 def check_flags(node: StepNode, view: Variables) -> None:
-    """Raise what is wrong with any flag of a step; TaskFailed or Unsure."""
+    """Raise what is wrong with any flag of a step, or with its `throttle`; TaskFailed or Unsure."""
     for name in FLAGS:
         flag(name, getattr(node.effect, name), view)
+    if node.effect.throttle:
+        _throttle(node, view)
+
+
+def settled_throttle(node: StepNode, view: Variables) -> int:
+    """Give how many hosts may be at a step at once, 0 for as many as there are; where that is not known, one."""
+    try:
+        return _throttle(node, view) if node.effect.throttle else 0
+    except (StepError, Unsure):
+        return 1
+
+
+def _throttle(node: StepNode, view: Variables) -> int:
+    value = render_value(node.effect.throttle, view)
+    if isinstance(value, Unknown):
+        raise Unsure(reason_of(value))
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise TaskFailed(f"throttle must be a whole number of hosts, not {value!r}", hint="write for example `throttle: 1`")

@@ -12,11 +12,11 @@ from runbook.templates import render_value
 from runbook.variables import Variables
 
 Frames = Mapping[str, Frame]
-Step = Callable[[StepNode, HostState, Frames], None]
+Step = Callable[[StepNode, Sequence[HostState], Frames], None]
 
 
 class Handlers:
-    """The handlers of a play; `step` runs one on a host, `view` gives a host's variables."""
+    """The handlers of a play; `step` runs one on hosts, `view` gives a host's variables."""
 
     def __init__(
         self, play: PlannedPlay, view: Callable[[HostState], Variables], step: Step, tell: Callable[[Note], None]
@@ -36,11 +36,13 @@ class Handlers:
                 self._endless(states)
                 break
             for position, handler in enumerate(self.play.handlers):
-                for state in states:
-                    self._take_in(state)
-                    if (position, state.name) in self._due:
-                        self._due.discard((position, state.name))
-                        self._run(handler, state, frames)
+                due = [state for state in states if self._is_due(position, state)]
+                self._due -= {(position, state.name) for state in due}
+                self._run(handler, due, frames)
+
+    def _is_due(self, position: int, state: HostState) -> bool:
+        self._take_in(state)
+        return (position, state.name) in self._due
 
     def _any_due(self, states: Sequence[HostState]) -> bool:
         for state in states:
@@ -56,14 +58,22 @@ class Handlers:
             if not names.isdisjoint((self._name(handler, state), *handler.listen)):
                 self._due.add((position, state.name))
 
-    def _run(self, handler: StepNode, state: HostState, frames: Frames) -> None:
-        failed = state.failed
-        if state.over or state.unreachable or (failed and not self.play.force_handlers):
-            self._tell(Note(f"notified and not run on {state.name}: {self._name(handler, state)}", handler.where))
+    def _run(self, handler: StepNode, states: Sequence[HostState], frames: Frames) -> None:
+        kept = {state.name: state.failed for state in states if self._may_run(handler, state)}
+        able = [state for state in states if state.name in kept]
+        if not able:
             return
-        state.failed = None
-        self._step(handler, state, frames)
-        state.failed = failed or state.failed
+        for state in able:
+            state.failed = None
+        self._step(handler, able, frames)
+        for state in able:
+            state.failed = kept[state.name] or state.failed
+
+    def _may_run(self, handler: StepNode, state: HostState) -> bool:
+        if not (state.over or state.unreachable or (state.failed and not self.play.force_handlers)):
+            return True
+        self._tell(Note(f"notified and not run on {state.name}: {self._name(handler, state)}", handler.where))
+        return False
 
     def _endless(self, states: Sequence[HostState]) -> None:
         names = ", ".join(sorted({str(self.play.handlers[position].name) for position, _ in self._due}))

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from threading import RLock
 from typing import Any
 
+from runbook.engine.ears import Ears
 from runbook.engine.facts import said_of_run
 from runbook.engine.flags import flag
 from runbook.engine.state import Frame, HostState, Machine
-from runbook.errors import TaskFailed
+from runbook.errors import Stopped, TaskFailed
 from runbook.events import Event, Mode
-from runbook.host import Host, Listener, Overlay
+from runbook.host import Host, Overlay
 from runbook.plan.layers import inventory_layers
 from runbook.plan.magic import Place, magic
 from runbook.plan.model import Plan, PlannedPlay, StepNode
 from runbook.plan.reach import delegate_error
 from runbook.templates import render_value
 from runbook.units import Secret
-from runbook.variables import Variables
+from runbook.variables import Layer, Variables
 
 Observer = Callable[[Event], None]
 
 
-class Ears:
-    """Hands what a host's changes say to the step at work."""
-
-    def __init__(self) -> None:
-        self.now: Listener | None = None
-
-    def output(self, stream: Any, line: str) -> None:
-        if self.now:
-            self.now.output(stream, line)
-
-    def progress(self, text: str, done: float, total: float, unit: str = "B") -> None:
-        if self.now:
-            self.now.progress(text, done, total, unit)
-
-
 class Stage:
-    """Where a plan is played. `emit` masks and hands on events; `machine` is where every local host's steps act."""
+    """Where a plan is played. `machine` is where every local host's steps act, `forks` how many of them at once.
+
+    Whoever tells of a step holds `telling`, so observers hear one event at a time, and none of a step that is over.
+    """
 
     def __init__(
         self,
         plan: Plan,
         machine: Machine,
-        emit: Observer,
+        observer: Observer,
         *,
         run_id: str,
         mode: Mode,
@@ -54,55 +44,76 @@ class Stage:
         prompt: Callable[[str, float], None],
         read_file: Callable[[str], str],
         keep_secret: Callable[[Secret], None],
+        forks: int = 1,
     ) -> None:
-        self.plan, self.machine, self.emit = plan, machine, emit
-        self.run_id, self.mode, self.diff = run_id, mode, diff
+        self.plan, self.machine, self._observer = plan, machine, observer
+        self.run_id, self.mode, self.diff, self.forks = run_id, mode, diff, forks
         self.prompt, self.read_file, self.keep_secret = prompt, read_file, keep_secret
-        self._ears = ears
+        self.listening = ears.listening
+        self.telling = RLock()
         self.states: dict[str, HostState] = {}
+        self._stopped: Stopped | None = None
         self._magic: dict[str, dict[str, Any]] = {}
         self._known: Callable[[str], dict[str, Any]] = lambda _: {}
+        self._layers_of: Callable[[str], Sequence[Layer]] = lambda _: ()
         self._layers: dict[str, tuple[Mapping[str, Any], ...]] = {}
+
+    def emit(self, event: Event) -> None:
+        """Tell the observers, one event at a time."""
+        with self.telling:
+            self._observer(event)
+
+    def halt(self, stopped: Stopped) -> None:
+        """End what steps wait for on other threads: a signal has come, of which only this one knows."""
+        self._stopped = stopped
+        self.machine.stop(stopped.signal)
+
+    def check(self) -> None:
+        """Raise `Stopped` once a signal has ended the run."""
+        if self._stopped is not None:
+            raise Stopped(self._stopped.signal)
 
     def state(self, name: str) -> HostState:
         """Give what is known of a host, from its first play to its last."""
         return self.states.setdefault(name, HostState(name, self.machine))
 
     def prepare(self, play: PlannedPlay, batch: tuple[str, ...]) -> None:
-        """Lay out the variables of a play's hosts, for one batch of them."""
+        """Ready the variables of a play's hosts, for one batch of them; a host's are laid out when first needed."""
         plan = self.plan
         place = Place(play.name, play.hosts, str(plan.playbook_dir), plan.tags, plan.inventory)
-        said = said_of_run(self.machine.host, run_id=self.run_id, mode=self.mode, diff=self.diff)
+        said = said_of_run(self.machine.host, run_id=self.run_id, mode=self.mode, diff=self.diff, forks=self.forks)
 
         def known(name: str) -> dict[str, Any]:
-            return magic(place, name, batch=batch, said=said, view_of=self._view_of, active=self._is_active)
+            view_of = partial(self._view_of, asks=name)
+            return magic(place, name, batch=batch, said=said, view_of=view_of, active=self._is_active)
 
-        self._known = known
-        for name in play.hosts:
-            self._layers[name] = tuple(layer.values for layer in reversed(play.layers[name]))
-            self._magic[name] = known(name)
+        def layers_of(name: str) -> Sequence[Layer]:
+            return play.layers[name] if name in play.layers else inventory_layers(plan.inventory, name)
 
-    def _view_of(self, name: str) -> Variables:
-        """Give the variables of any host of the inventory, for `hostvars`."""
-        if name not in self._layers:
-            layers = inventory_layers(self.plan.inventory, name)
-            self._layers[name] = tuple(layer.values for layer in reversed(layers))
-            self._magic[name] = self._known(name)
-        return self.view(self.state(name), None, Frame())
+        self._known, self._layers_of = known, layers_of
+        self._layers, self._magic = {}, {}
+
+    def _view_of(self, name: str, *, asks: str) -> Variables:
+        """Give the variables of any host of the inventory, for the `hostvars` of the host that asks."""
+        return self.view(self.state(name), None, Frame(), own=name == asks)
 
     def _is_active(self, name: str) -> bool:
         return self.state(name).active
 
-    def view(self, state: HostState, node: StepNode | None, frame: Frame) -> Variables:
-        """Give the variables a step sees, from high to low."""
+    def view(self, state: HostState, node: StepNode | None, frame: Frame, *, own: bool = True) -> Variables:
+        """Give the variables a step sees, from high to low; what the step at work sets only of its `own` host."""
+        name = state.name
+        if name not in self._magic:
+            self._layers[name] = tuple(layer.values for layer in reversed(self._layers_of(name)))
+            self._magic[name] = self._known(name)
         layers = (
-            self._magic[state.name],
+            self._magic[name],
             self.plan.extra.values,
             *frame.layers,
-            state.facts,
+            *((state.new_facts, state.facts, state.new_included) if own else (state.facts,)),
             state.included,
             *(node.effect.vars if node else ()),
-            *self._layers[state.name],
+            *self._layers[name],
         )
         return Variables(layers, environ=state.machine.host.env, reader=self.read_file)
 
@@ -117,14 +128,6 @@ class Stage:
         if wish is True:
             return Overlay(state.machine.host, imagined=True)  # of its own: no later step sees what it would do
         return state.machine.real if wish is False else state.machine.host
-
-    @contextmanager
-    def listening(self, listener: Listener) -> Iterator[None]:
-        before, self._ears.now = self._ears.now, listener
-        try:
-            yield
-        finally:
-            self._ears.now = before
 
     @staticmethod
     def label(node: StepNode, name: str) -> str:

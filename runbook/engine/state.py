@@ -15,26 +15,30 @@ from runbook.value import frozen, record
 class Machine:
     """A machine as the run sees it: `host` is where steps act, in check mode an overlay of `real`.
 
-    `stop` ends the processes that run on it, from another thread.
+    `stop` ends what goes on on it, from another thread; it takes the number of the signal that ended the run.
     """
 
     host: Host
     real: Host
-    stop: Callable[[], None] = field(default=lambda: None)
+    stop: Callable[[int], None] = field(default=lambda number: None)  # noqa: ARG005 - there is nothing to end
 
 
 @record
 class HostState:
     """One inventory host within a play.
 
-    `facts` are what `set_fact` and `register` have set, `included` what `include_vars` has; `failed` takes the host out
-    of the play until a rescue clears it; `over` takes it out for good (`meta: end_host`, an abandoned plugin).
+    `facts` are what `set_fact` and `register` have set, `included` what `include_vars` has. What the step at work sets
+    is in `new_facts` and `new_included`: other hosts see it when all of them are through with that step. `failed` takes
+    the host out of the play until a rescue clears it; `over` takes it out for good (`meta: end_host`, an abandoned
+    plugin).
     """
 
     name: str
     machine: Machine
     facts: dict[str, Any] = field(default_factory=dict)
     included: dict[str, Any] = field(default_factory=dict)
+    new_facts: dict[str, Any] = field(default_factory=dict)
+    new_included: dict[str, Any] = field(default_factory=dict)
     failed: Failure | None = None
     unreachable: bool = False
     over: bool = False
@@ -43,6 +47,13 @@ class HostState:
     @property
     def active(self) -> bool:
         return self.failed is None and not self.unreachable and not self.over
+
+    def publish(self) -> None:
+        """Let the other hosts see what the step at work has set."""
+        self.facts.update(self.new_facts)
+        self.included.update(self.new_included)
+        self.new_facts.clear()
+        self.new_included.clear()
 
 
 @frozen

@@ -15,7 +15,7 @@ from runbook.engine.quiet import quieted, silent, undiffed
 from runbook.engine.stage import Stage
 from runbook.engine.state import Frame, HostState
 from runbook.errors import StepError, Stopped, TaskFailed, Unsure
-from runbook.events import Failure, ItemFinished, Result, Status, StepFinished, StepId, StepStarted
+from runbook.events import Event, Failure, ItemFinished, Result, Status, StepFinished, StepId, StepStarted
 from runbook.plan.model import StepNode
 from runbook.plan.names import sets
 from runbook.templates import MISSING, render_value
@@ -26,7 +26,12 @@ from runbook.variables import Variables
 
 @record
 class StepRun:
-    """A step at work. `register` is what it leaves for later steps, `before` what its name held until now."""
+    """A step at work, on a thread of its own perhaps.
+
+    `register` is what it leaves for later steps, `before` what its name held until now, `result` what became of it. One
+    that a signal has cut short is `stopped`; `left` behind is one that did not come back then: nobody hears of it any
+    more. A step whose plugin was left behind when its time was over is `abandoned`.
+    """
 
     stage: Stage
     node: StepNode
@@ -38,14 +43,20 @@ class StepRun:
     before: Any = MISSING
     result: Result | None = None
     stopped: Stopped | None = None
+    attempt: Attempt | None = None
+    began: float = 0.0
+    at: str = ""
+    told: bool = False
+    left: bool = False
+    abandoned: bool = False
 
-    def execute(self) -> Result:
+    def execute(self) -> None:
         """Run the step and tell the observers; never raises for what a task does, and `Stopped` when that is told."""
-        began, at = time.monotonic(), stamp()
+        self.began, self.at = time.monotonic(), stamp()
         view = self.stage.view(self.state, self.node, self.frame)
         self.before = self.state.facts.get(self.node.register or "", MISSING)
         self.id = self._identify(view)
-        self.stage.emit(StepStarted(self.id, at))
+        self.tell(StepStarted(self.id, self.at))
         try:
             result = self._looped(view) if self.node.loop else self._single(view, None)
         except Unsure as unsure:
@@ -54,16 +65,33 @@ class StepRun:
             result = self._failed(error)
         except Stopped as stopped:
             result = self._cut(stopped, [])
-        _time(result, at, began)
+        _time(result, self.at, self.began)
         if self.stopped is None:
             if result.items is None:
                 self._ignore(result, view)
             self._force(result, view)
             self._keep(result)
-        self.stage.emit(StepFinished(self._told(result, view)))
+        with self.stage.telling:
+            self.tell(StepFinished(self._told(result, view)))
+            self.result = result
         if self.stopped is not None:
             raise self.stopped
-        return result
+
+    def tell(self, event: Event) -> None:
+        """Tell the observers, as long as anybody waits for this step."""
+        with self.stage.telling:
+            if not self.left:
+                self.stage.emit(event)
+                self.told = True
+
+    def leave(self, stopped: Stopped) -> None:
+        """Tell that a signal has cut the step short, where it was begun and has not come back."""
+        with self.stage.telling:
+            if self.told and self.result is None:
+                result = self._cut(stopped, list(self.attempt.changes) if self.attempt else [])
+                _time(result, self.at, self.began)
+                self.tell(StepFinished(self._told(result, self.stage.view(self.state, self.node, self.frame))))
+            self.left = True
 
     def _identify(self, view: Variables) -> StepId:
         name = self._named(view)
@@ -82,7 +110,7 @@ class StepRun:
 
     def _single(self, view: Variables, item: str | None) -> Result:
         """Run once, for no item or for one."""
-        attempt = Attempt(self.stage, self.node, self.state, self.id, item)
+        attempt = self.attempt = Attempt(self, item)
         try:
             check_flags(self.node, view)
             for condition in self.node.effect.when:
@@ -106,7 +134,7 @@ class StepRun:
             self.register = registers.failed(error.message, error.data, changed=changed)
             result.data = self.register
             if isinstance(error, Abandoned):
-                self.state.over = True
+                self.abandoned = True
             return result
         self.register = attempt.register
         return result
@@ -128,11 +156,11 @@ class StepRun:
             _time(result, at, began)
             kept.append(registers.item_of(self.register, loop.variable, value))
             if self.node.register:
-                self.state.facts[self.node.register] = kept[-1]
+                self.state.new_facts[self.node.register] = kept[-1]
             self._ignore(result, inner)
             results.append(self._told(result, inner))
-            self.stage.emit(ItemFinished(results[-1]))
-            if self.state.over or self.stopped:
+            self.tell(ItemFinished(results[-1]))
+            if self.abandoned or self.stopped:
                 break
         self.register = registers.looped(kept)
         return _folded(self.id, results)
@@ -149,7 +177,7 @@ class StepRun:
 
     def _unsure(self, unsure: Unsure) -> Result:
         self.register = Unknown(self._reason())
-        self.state.facts.update(dict.fromkeys(sets(self.node), self.register))
+        self.state.new_facts.update(dict.fromkeys(sets(self.node), self.register))
         data = None if unsure.now is None else {"as_things_are": f"it would fail: {unsure.now}"}
         return Result(self.id, "unsure", reason=unsure.reason, data=data)
 
@@ -190,9 +218,9 @@ class StepRun:
         """Register; a skipped step does not overwrite a register that has a value."""
         name = self.node.register
         if name and result.status == "skipped" and self.before is not MISSING:
-            self.state.facts[name] = self.before
+            self.state.new_facts[name] = self.before
         elif name:
-            self.state.facts[name] = self.register
+            self.state.new_facts[name] = self.register
 
 
 def _time(result: Result, at: str, began: float) -> None:

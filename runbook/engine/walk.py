@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runbook.engine import registers
-from runbook.engine.flags import settled_flag
+from runbook.engine.flags import settled_flag, settled_throttle
 from runbook.engine.handlers import Handlers
 from runbook.engine.loops import items_of, label_of, variables_of
 from runbook.engine.stage import Stage
 from runbook.engine.state import Frame, HostState
 from runbook.engine.step import StepRun
-from runbook.errors import StepError, Unsure
+from runbook.errors import StepError, Stopped, Unsure
 from runbook.events import Failure, Rescued, Result, Status, StepFinished, StepId
 from runbook.plan.model import BlockNode, Node, PlannedPlay, StepNode, flat
 from runbook.plan.names import sets
@@ -30,7 +30,7 @@ class Walk:
     def __init__(self, stage: Stage, play: PlannedPlay, states: Sequence[HostState]) -> None:
         self.stage, self.play, self.states = stage, play, states
         self.ended = False
-        self._handlers = Handlers(play, lambda state: stage.view(state, None, Frame()), self._handle, stage.emit)
+        self._handlers = Handlers(play, lambda state: stage.view(state, None, Frame()), self._step, stage.emit)
         self._rescued = 0  # how many blocks around the step at work have a rescue
         self._last: dict[str, tuple[StepId, object]] = {}
 
@@ -58,12 +58,10 @@ class Walk:
     def _step(self, node: StepNode, live: Sequence[HostState], frames: Frames) -> None:
         """Run a step on every host; what one failure means for the others is settled when all are through."""
         first = self.stage.view(live[0], node, frames[live[0].name])
-        once = settled_flag("run_once", node.effect.run_once, first)
-        for state in live[:1] if once else live:
-            step = self._run(node, state, frames[state.name])
-            self._take(step, state)
-            if once:
-                self._share(node, state, live[1:])
+        once = node.spec.once or settled_flag("run_once", node.effect.run_once, first)
+        self._run(node, live[:1] if once else live, frames, settled_throttle(node, first))
+        if once:
+            self._share(node, live[0], live[1:])
         failed = [state.name for state in live if state.failed]
         if not failed:
             return
@@ -72,6 +70,28 @@ class Walk:
             self._fail_all(f"another host failed: {failed[0]}")
         elif not self._rescued and self._too_many():
             self._fail_all("more hosts have failed than max_fail_percentage allows")
+
+    def _run(self, node: StepNode, live: Sequence[HostState], frames: Frames, throttle: int) -> None:
+        """Run a step on hosts, as many at once as may be; other hosts see what it sets when all are through."""
+        runs = [StepRun(self.stage, node, state, frames[state.name], self.play.name) for state in live]
+        at_once = min(len(runs), self.stage.forks, throttle or self.stage.forks)
+        if at_once == 1:
+            for run in runs:
+                run.execute()
+        else:
+            self._together(runs, at_once)
+        for run in runs:
+            self._take(run)
+
+    def _together(self, runs: Sequence[StepRun], at_once: int) -> None:
+        from runbook.engine.together import together
+
+        try:
+            together([run.execute for run in runs], at_once, self.stage.halt)
+        except Stopped as stopped:
+            for run in runs:
+                run.leave(stopped)
+            raise
 
     def _too_many(self) -> bool:
         limit = self.play.max_fail_percentage
@@ -83,15 +103,15 @@ class Walk:
             if state.active:
                 state.failed = Failure("TaskFailed", why)
 
-    def _handle(self, handler: StepNode, state: HostState, frames: Frames) -> None:
-        self._take(self._run(handler, state, frames[state.name]), state)
-
-    def _take(self, step: StepRun, state: HostState) -> None:
-        result = step.result
+    def _take(self, run: StepRun) -> None:
+        """Let what a step has set be seen, and take its host out of the play if it has failed."""
+        result, state = run.result, run.state
         assert result is not None
+        state.publish()
+        state.over = state.over or run.abandoned
         if result.status == "failed" and not result.ignored:
             state.failed = result.error or Failure("TaskFailed", "failed")
-            self._last[state.name] = (step.id, step.register)
+            self._last[state.name] = (run.id, run.register)
 
     def _share(self, node: StepNode, done: HostState, others: Sequence[HostState]) -> None:
         """Give the other hosts what a step that ran once has set."""
@@ -100,11 +120,6 @@ class Walk:
                 for mine, theirs in ((done.facts, state.facts), (done.included, state.included)):
                     if name in mine:
                         theirs[name] = mine[name]
-
-    def _run(self, node: StepNode, state: HostState, frame: Frame) -> StepRun:
-        step = StepRun(self.stage, node, state, frame, self.play.name)
-        step.result = step.execute()
-        return step
 
     def _block(self, node: BlockNode, live: Sequence[HostState], frames: Frames) -> None:
         if node.hosts is not None:
@@ -200,17 +215,19 @@ class Walk:
 
     def _meta(self, node: StepNode, live: Sequence[HostState], frames: Frames) -> None:
         """Steer the run: what is about the play as a whole is asked on the first host."""
-        for state in live[:1] if node.meta in ("end_play", "clear_host_errors") else live:
-            if not self._wanted(node, state, frames[state.name]):
-                continue
-            if node.meta == "end_play":
-                raise Ended
-            if node.meta == "end_host":
+        asked = live[:1] if node.meta in ("end_play", "clear_host_errors") else live
+        wanted = [state for state in asked if self._wanted(node, state, frames[state.name])]
+        if not wanted:
+            return
+        if node.meta == "end_play":
+            raise Ended
+        if node.meta == "clear_host_errors":
+            self._clear()
+        elif node.meta == "flush_handlers":
+            self._handlers.flush(wanted, frames)
+        elif node.meta == "end_host":
+            for state in wanted:
                 state.over = True
-            elif node.meta == "clear_host_errors":
-                self._clear()
-            elif node.meta == "flush_handlers":
-                self._handlers.flush([state], frames)
 
     def _wanted(self, node: StepNode, state: HostState, frame: Frame) -> bool:
         """Ask the condition of a `meta`; one that cannot be answered is told as the step's result."""

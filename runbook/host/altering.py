@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from runbook.changes import Stat
 from runbook.errors import TaskFailed
-from runbook.host.durable import Ledger, Meter, created, pour, rename_new, replacing
+from runbook.host.durable import Ledger, Meter, created, pour, rename_new
 from runbook.host.reading import PIECE, look, open_regular, require_file, resolve, status
 from runbook.host.refusals import (
     altered,
@@ -91,7 +91,7 @@ def move(ledger: Ledger, path: Path, to: Path, *, was: Stat, meter: Meter) -> No
 def _carry_over(ledger: Ledger, path: Path, to: Path, found: Stat, meter: Meter) -> None:
     with (
         open(open_regular(path, follow=False), "rb", buffering=0) as source,
-        replacing(to, ledger.run_id) as spare,
+        ledger.spares.beside(to) as spare,
     ):
         with created(spare) as descriptor:
             while piece := source.read(PIECE):
@@ -128,7 +128,7 @@ def compress(ledger: Ledger, path: Path, to: Path, *, was: Stat, level: int, met
             raise appeared(to)
         with (
             open(open_regular(path, follow=False), "rb", buffering=0) as source,
-            replacing(to, ledger.run_id) as spare,
+            ledger.spares.beside(to) as spare,
         ):
             before = status(os.fstat(source.fileno()))
             expect(path, before, was, ledger.made)
@@ -204,7 +204,7 @@ def link(ledger: Ledger, path: Path, to: str, *, hard: bool, was: Stat | None, c
         expect(path, found, was, ledger.made)
         if found is not None and found.is_folder:
             raise refusal("make the link", path, errno.EISDIR)
-        with replacing(path, ledger.run_id) as spare:
+        with ledger.spares.beside(path) as spare:
             if hard:
                 os.link(cwd / to, spare, follow_symlinks=False)
             else:

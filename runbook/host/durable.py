@@ -12,8 +12,9 @@ from pathlib import Path
 
 from runbook.changes import Content, FileRef, Gate, Stat
 from runbook.errors import Moved
-from runbook.host.reading import PIECE, TEMPORARY, look, open_regular, require_file, resolve, status
+from runbook.host.reading import PIECE, look, open_regular, require_file, resolve, status
 from runbook.host.refusals import Ident, expect, ident, refusing, shown
+from runbook.host.spares import Spares
 from runbook.units import Secret
 
 Meter = Callable[[int], None]
@@ -21,28 +22,18 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_REPLACE, _HERE = 1, -100
 
 
-def temporary(path: Path | str, run_id: str) -> Path:
-    """Give the hidden sibling that a file is written under by a run: `.NAME.RUN.runbook-tmp`, at most 255 bytes.
-
-    It is found again from the path and the run alone, so what a killed run left can be cleared away by its journal.
-    """
-    folder, name = os.path.split(str(path))
-    end = f".{''.join(filter(str.isalnum, run_id))[-8:]}{TEMPORARY}"
-    if len(os.fsencode(name)) + len(end) + 1 > 255:
-        end = f".{hashlib.blake2s(os.fsencode(name), digest_size=4).hexdigest()}{end}"
-        while len(os.fsencode(name)) + len(end) + 1 > 255:
-            name = name[:-1]
-    return Path(folder, f".{name}{end}")
-
-
 class Ledger:
     """What a step has made so far, by identity, and the folders it has yet to flush."""
 
-    def __init__(self, run_id: str, umask: int) -> None:
-        self.run_id = run_id
+    def __init__(self, spares: Spares, umask: int) -> None:
+        self.spares = spares
         self.umask = umask
         self.made: dict[Ident, Stat] = {}
         self._folders: dict[str, bool] = {}  # whether something was born there that no crash may lose
+
+    def fresh(self) -> Ledger:
+        """Give an empty one, for the next step."""
+        return Ledger(self.spares, self.umask)
 
     def note(self, path: Path | str, made: Stat | None = None) -> None:
         """Remember that the path's folder has got or lost an entry, and what was made there."""
@@ -77,28 +68,6 @@ def _sync_folder(folder: str) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def discard(path: Path | str) -> None:
-    """Remove a temporary if it is there; a fault in doing so must not hide the one that led here."""
-    with suppress(OSError):
-        os.unlink(path)
-    if os.path.isdir(path) and not os.path.islink(path):
-        import shutil
-
-        shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def replacing(target: Path | str, run_id: str) -> Iterator[Path]:
-    """Give a free temporary name beside the target, and leave nothing under it if the body fails."""
-    spare = temporary(target, run_id)
-    discard(spare)
-    try:
-        yield spare
-    except BaseException:
-        discard(spare)
-        raise
 
 
 @contextmanager
@@ -190,7 +159,7 @@ def write(
     """
     with refusing("write", path):
         target, old = destination(ledger, "write", path, was)
-        with replacing(target, ledger.run_id) as spare:
+        with ledger.spares.beside(target) as spare:
             with created(spare) as descriptor:
                 _pour(content, descriptor, meter)
                 dress(descriptor, mode, old, ledger.umask)

@@ -9,7 +9,7 @@ from typing import Any
 
 from runbook.changes import Stat
 from runbook.errors import RunbookError, TaskFailed, Unsure
-from runbook.host.durable import CREATE, Ledger, destination, dress, publish, rename_new, replacing
+from runbook.host.durable import CREATE, Ledger, destination, dress, publish, rename_new
 from runbook.host.reading import look, open_regular, status
 from runbook.host.refusals import appeared, nameable, refusal, refusing, shown
 
@@ -29,7 +29,7 @@ def _produce_file(
     """Publish what `make` has written if it is a regular file."""
     with refusing("produce", path):
         target, old = destination(ledger, "produce", path, was)
-        with replacing(target, ledger.run_id) as spare:
+        with ledger.spares.beside(target) as spare:
             os.close(os.open(spare, CREATE, 0o600))  # what cannot be written is told before the work, not after it
             os.unlink(spare)
             result = _made_by(make, spare, path)
@@ -64,7 +64,7 @@ def _produce_folder(ledger: Ledger, path: Path, make: Callable[[Path], Any]) -> 
     with refusing("produce", path):
         if look(path, follow=False) is not None:
             raise appeared(path)
-        with replacing(path, ledger.run_id) as spare:
+        with ledger.spares.beside(path) as spare:
             os.mkdir(spare, 0o700)
             result = _made_by(make, spare, path)
             for folder, _, files in os.walk(spare, topdown=False):

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from runbook.changes import Change, Completed, Content, Exchange, Found, Gate, Response, RunCommand, Send, Stat, Usage
+from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import TaskFailed, TimedOut
-from runbook.host import altering, durable, reading, sockets
+from runbook.host import altering, durable, sockets
 from runbook.host.durable import Ledger
-from runbook.host.facts import Facts, mount_points, process_umask, usage
+from runbook.host.facts import Facts, process_umask
+from runbook.host.files import Files
 from runbook.host.filling import produce
 from runbook.host.guard import lifted
 from runbook.host.process import Children, Command, named
 from runbook.host.progress import meter
 from runbook.host.protocol import Listener, Taker
-from runbook.host.refusals import below, refusal, refusing, shown
+from runbook.host.refusals import shown
+from runbook.host.spares import Spares
 from runbook.host.web import Web
 from runbook.units import Secret, revealed
 
 
-class LocalHost:
-    """One machine, for real. `umask` None is the process's own, which is read and never set."""
+class LocalHost(Files):
+    """One machine, for real; `umask` None is the process's own, which is read and never set.
+
+    Steps that are at work at the same time, in threads, share its children, its HTTP clients and its facts.
+    """
 
     def __init__(
         self,
@@ -44,12 +49,12 @@ class LocalHost:
         self.facts: Mapping[str, Any] = Facts()
         self.label = "an earlier step"
         self.imagined = False
-        self.children = Children(listener)
+        self.children = Children()
         self._own_env = dict(env)
         self._env: Mapping[str, str] = self._own_env
         self._deadline: float | None = None
         self.umask = process_umask() if umask is None else umask
-        self._ledger = Ledger(run_id, self.umask)
+        self._ledger = Ledger(Spares(run_id), self.umask)
         self._listener = listener
         self._web = Web()
 
@@ -57,16 +62,29 @@ class LocalHost:
     def env(self) -> Mapping[str, str]:
         return self._env
 
-    def begin(self, label: str, *, deadline: float | None = None, env: Mapping[str, str] | None = None) -> None:
-        self.label = label
-        self._deadline = deadline
-        self._env = {**self._own_env, **env} if env else self._own_env
-        self._ledger.made.clear()
+    def begin(
+        self,
+        label: str,
+        *,
+        deadline: float | None = None,
+        env: Mapping[str, str] | None = None,
+        listener: Listener | None = None,
+    ) -> LocalHost:
+        step = copy(self)
+        vars(step).update(
+            label=label,
+            _deadline=deadline,
+            _env={**self._own_env, **env} if env else self._own_env,
+            _ledger=self._ledger.fresh(),
+            _listener=listener or self._listener,
+        )
+        return step
 
     def settle(self, changes: Sequence[Change] = ()) -> None:  # noqa: ARG002 - other hosts look at them
         self._ledger.flush()
 
     def check_deadline(self) -> None:
+        self.children.check()
         if self._deadline is not None and time.monotonic() >= self._deadline:
             raise TimedOut(f"{self.label} was ended: its time is over")
 
@@ -81,68 +99,12 @@ class LocalHost:
             self.check_deadline()
         return True
 
-    def stop(self) -> None:
-        """End the children that are running; from a signal's handler or another thread."""
-        self.children.stop()
+    def stop(self, number: int) -> None:
+        """End the children that are running, and every step at its next word to the machine: a signal has come."""
+        self.children.stop(number)
 
     def close(self) -> None:
         self._web.close()
-
-    # Reading files
-
-    def stat(self, path: Path, *, follow: bool = True) -> Stat | None:
-        path = self._at(path)
-        try:
-            return reading.look(path, follow=follow)
-        except (OSError, ValueError) as error:
-            raise refusal("look at", path, error) from error
-
-    def find(self, directory: Path, pattern: str = "*", *, recursive: bool = False) -> list[Found]:
-        directory = self._at(directory)
-        with refusing("list", directory), reading.uncollected():
-            try:
-                return list(reading.search(directory, pattern, recursive=recursive))
-            except FileNotFoundError:
-                return []
-
-    def read(self, path: Path, *, limit: int = 64 * 2**20) -> bytes:
-        path = self._at(path)
-        with self.open(path) as file, refusing("read", path):
-            return reading.bounded(path, file, limit)
-
-    def open(self, path: Path) -> BinaryIO:
-        path = self._at(path)
-        with refusing("read", path):
-            return open(reading.open_regular(path), "rb")
-
-    def sha256(self, path: Path) -> str:
-        path = self._at(path)
-        with self.open(path) as file, refusing("read", path):
-            return reading.digest(file, self.check_deadline)
-
-    def readlink(self, path: Path) -> str | None:
-        path = self._at(path)
-        with refusing("read the link", path):
-            found = reading.look(path, follow=False)
-            return os.readlink(path) if found is not None and found.is_link else None
-
-    def resolve(self, path: Path) -> Path:
-        path = self._at(path)
-        with refusing("resolve", path):
-            return Path(reading.resolve(path))
-
-    def writable(self, folder: Path) -> bool:
-        folder = self._at(folder)
-        with refusing("look at", folder):
-            return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
-
-    def mounts(self) -> Sequence[Path]:
-        return mount_points()
-
-    def usage(self, path: Path) -> Usage:
-        path = self._at(path)
-        with refusing("look at the file system of", path):
-            return usage(path)
 
     # Asking
 
@@ -225,7 +187,8 @@ class LocalHost:
                 stdin=stdin.encode("utf-8", "surrogateescape"),
                 limit=command.timeout,
                 deadline=self._deadline,
-            )
+            ),
+            self._listener,
         )
 
     def request(
@@ -239,11 +202,6 @@ class LocalHost:
     def _sent(self, exchange: Exchange, take: Taker | None = None) -> Response:
         self.check_deadline()
         return self._web.send(exchange, self._deadline, take)
-
-    def _at(self, path: Path) -> Path:
-        """Give the absolute path, once the step has time left."""
-        self.check_deadline()
-        return path if path.is_absolute() else below(self.cwd, path)
 
     def meter(self, text: str, total: Any) -> Callable[[int], None]:
         return meter(self._listener, self.check_deadline, text, total)

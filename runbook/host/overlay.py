@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
+from functools import update_wrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import Unsure
 from runbook.host.doubts import Doubts
 from runbook.host.guard import forbid
-from runbook.host.protocol import Host, Taker
+from runbook.host.protocol import Host, Listener, Taker
 from runbook.host.refusals import refusing
 from runbook.host.sketch import Sketch
 from runbook.host.view import View
 from runbook.unknown import Unknown
+
+V = TypeVar("V", bound=View)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def alone(method: Callable[Concatenate[V, P], R]) -> Callable[Concatenate[V, P], R]:
+    """Let no other step look at the overlay, or change it, while a method is at it."""
+
+    def call(self: V, /, *args: P.args, **named: P.kwargs) -> R:
+        with self.lock:
+            return method(self, *args, **named)
+
+    return update_wrapper(call, method)
 
 
 class Overlay(View):
@@ -33,15 +49,25 @@ class Overlay(View):
         self.label: str = base.label
         self._altered: dict[Path, str] = {}
 
-    def begin(self, label: str, *, deadline: float | None = None, env: Mapping[str, str] | None = None) -> None:
-        """Start a step here and on the hosts below, whose probes have the same deadline and environment."""
-        self.label = label
-        self._sketch.begin()
-        self._below.begin(label, deadline=deadline, env=env)
+    def begin(
+        self,
+        label: str,
+        *,
+        deadline: float | None = None,
+        env: Mapping[str, str] | None = None,
+        listener: Listener | None = None,
+    ) -> Overlay:
+        """Give this overlay, and the hosts below, as one step has them: what it changes, the others see."""
+        step = copy(self)
+        base = self._below.begin(label, deadline=deadline, env=env, listener=listener)
+        real = base._real if isinstance(base, View) else base  # noqa: SLF001 - of our own kind
+        vars(step).update(label=label, _below=base, _base=base, _real=real, _sketch=Sketch(self._tree))
+        return step
 
     def settle(self, changes: Sequence[Change] = ()) -> None:
         """Do nothing: there is nothing to flush."""
 
+    @alone
     def aside(self) -> Overlay:
         """Give the machine as it is, to look at while changes are pending here: what they alter is `Unsure`."""
         machine = Overlay(self._real, imagined=True)
@@ -92,6 +118,7 @@ class Overlay(View):
 
     # Changing: called by changes only
 
+    @alone
     def write(
         self,
         path: Path,
@@ -104,24 +131,31 @@ class Overlay(View):
     ) -> None:
         self._sketch.write(self._change("write", path), content, mode=mode, was=was, mtime=mtime)
 
+    @alone
     def remove(self, path: Path, *, was: Stat) -> None:
         self._sketch.remove(self._change("remove", path), was=was)
 
+    @alone
     def move(self, path: Path, to: Path, *, was: Stat) -> None:
         self._sketch.move(self._change("move", path), self._alter(to), was=was)
 
+    @alone
     def make_folder(self, path: Path, *, mode: int | None) -> None:
         self._sketch.make_folder(self._change("make_folder", path), mode=mode)
 
+    @alone
     def chmod(self, path: Path, mode: int, *, was: Stat) -> None:
         self._sketch.chmod(self._change("chmod", path), mode, was=was)
 
+    @alone
     def link(self, path: Path, to: str, *, hard: bool, was: Stat | None) -> None:
         self._sketch.link(self._change("link", path), to, hard=hard, was=was, cwd=self.cwd)
 
+    @alone
     def compress(self, path: Path, to: Path, *, was: Stat, level: int) -> None:
         self._sketch.compress(self._change("compress", path), self._alter(to), self._reason, was=was, level=level)
 
+    @alone
     def produce(
         self,
         path: Path,
@@ -139,6 +173,7 @@ class Overlay(View):
             self._sketch.produce(path, self._reason, mode=mode, was=was)
         return Unknown(self._reason)
 
+    @alone
     def run(self, command: RunCommand) -> Unknown:
         from runbook.host.starting import predict_start
 
@@ -148,6 +183,7 @@ class Overlay(View):
         self._cast_doubt(command.affects)
         return Unknown(self._reason)
 
+    @alone
     def request(
         self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None
     ) -> Unknown:
@@ -160,6 +196,7 @@ class Overlay(View):
 
     # Within
 
+    @alone
     def _certain_of(self, url: str) -> None:
         reason = self._doubts.of_url(url)
         if reason is not None:

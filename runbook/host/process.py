@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-import selectors
 import shlex
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from runbook.changes import Completed
-from runbook.errors import TaskFailed, TimedOut
+from runbook.errors import Stopped, TaskFailed, TimedOut
 from runbook.host.capture import Capture
+from runbook.host.converse import GRACE, converse, end_group, ended, send
 from runbook.host.protocol import Listener
 from runbook.host.refusals import HINTS, shown
 from runbook.units import Duration
-
-GRACE = 2.0
-LINGER = 0.5
-_PIECE = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +36,30 @@ class Command:
 
 
 class Children:
-    """The processes of a host that are running now."""
+    """The processes of a machine that are running now, whichever of its steps they belong to."""
 
-    def __init__(self, listener: Listener | None = None) -> None:
-        self.listener = listener
+    def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped: int | None = None
 
-    def run(self, command: Command) -> Completed:
+    def check(self) -> None:
+        """Raise `Stopped` once a signal has ended the run, for the threads that the signal did not reach."""
+        if self._stopped is not None:
+            raise Stopped(self._stopped)
+
+    def run(self, command: Command, listener: Listener | None = None) -> Completed:
         """Run to the end and give the result, whatever the exit status; raises TaskFailed, TimedOut."""
         began, started = datetime.now(UTC), time.monotonic()
-        captures = Capture("stdout", self.listener), Capture("stderr", self.listener)
+        captures = Capture("stdout", listener), Capture("stderr", listener)
         child = _start(command)
         self._running.add(child)
         try:
-            over = not _converse(child, command, captures)
+            self.check()  # `stop` may have looked before this one was there
+            over = not converse(child, command.stdin, captures, _until(command))
         finally:
-            _end(child)
+            end_group(child)
             self._running.discard(child)
+        self.check()
         stdout, stderr = (capture.finish() for capture in captures)
         if over:
             raise _late(command, {"stdout": stdout, "stderr": stderr})
@@ -72,20 +73,26 @@ class Children:
             duration_s=round(time.monotonic() - started, 6),
         )
 
-    def stop(self) -> None:
-        """End what is running, by TERM and after a grace by KILL; called when the run is stopped by a signal."""
+    def stop(self, number: int) -> None:
+        """End what is running, by TERM and after a grace by KILL; called when a signal has ended the run."""
+        self._stopped = number
         running = list(self._running)
         for child in running:
-            _signal(child, signal.SIGTERM)
+            send(child, signal.SIGTERM)
         until = time.monotonic() + GRACE
-        while time.monotonic() < until and not all(map(_ended, running)):
+        while time.monotonic() < until and not all(map(ended, running)):
             time.sleep(0.02)
         for child in running:
-            _signal(child, signal.SIGKILL)
+            send(child, signal.SIGKILL)
 
 
 def _stamp(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _until(command: Command) -> float | None:
+    own = None if command.limit is None else time.monotonic() + command.limit
+    return min((moment for moment in (own, command.deadline) if moment is not None), default=None)
 
 
 def _start(command: Command) -> subprocess.Popen[bytes]:
@@ -127,111 +134,6 @@ def unstartable(name: str, program: str, number: int) -> TaskFailed:
         return TaskFailed(f"cannot run {name}: there is no program {shown(program)}", hint=hint)
     hints = {errno.EACCES: "make it executable: mode 0755", errno.ENOEXEC: "its first line has to be like #!/bin/sh"}
     return TaskFailed(f"cannot run {name}: {os.strerror(number)}", hint=hints.get(number, HINTS.get(number)))
-
-
-def _converse(child: subprocess.Popen[bytes], command: Command, captures: tuple[Capture, Capture]) -> bool:
-    """Feed and hear the child until it has ended; False if its time was over before."""
-    until = _until(command)
-    with selectors.DefaultSelector() as selector:
-        streams = _register(selector, child, command, captures)
-        watch = _watch(selector, child)
-        try:
-            while not _ended(child):
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                step = left if watch is not None else min(0.05, left if left is not None else 0.05)
-                _turn(selector, step)
-            _signal(child, signal.SIGKILL)  # what it left in its group; its own id is not free before it is waited for
-            end = time.monotonic() + LINGER
-            while any(stream in selector.get_map() for stream in streams) and (left := end - time.monotonic()) > 0:
-                if watch is not None and watch in selector.get_map():
-                    selector.unregister(watch)
-                _turn(selector, left)
-        finally:
-            if watch is not None:
-                os.close(watch)
-    return True
-
-
-def _until(command: Command) -> float | None:
-    own = None if command.limit is None else time.monotonic() + command.limit
-    return min((moment for moment in (own, command.deadline) if moment is not None), default=None)
-
-
-def _register(
-    selector: selectors.BaseSelector,
-    child: subprocess.Popen[bytes],
-    command: Command,
-    captures: tuple[Capture, Capture],
-) -> list[Any]:
-    streams = [child.stdout, child.stderr]
-    for stream, capture in zip(streams, captures, strict=True):
-        assert stream is not None
-        selector.register(stream, selectors.EVENT_READ, capture)
-    if child.stdin is not None:
-        os.set_blocking(child.stdin.fileno(), False)
-        selector.register(child.stdin, selectors.EVENT_WRITE, bytearray(command.stdin))
-    return streams
-
-
-def _watch(selector: selectors.BaseSelector, child: subprocess.Popen[bytes]) -> int | None:
-    """Give a descriptor that is readable when the child has ended; None where the system has no such thing."""
-    try:
-        descriptor = os.pidfd_open(child.pid)
-    except (AttributeError, OSError):
-        return None
-    selector.register(descriptor, selectors.EVENT_READ, None)
-    return descriptor
-
-
-def _turn(selector: selectors.BaseSelector, seconds: float | None) -> None:
-    for key, _ in selector.select(seconds):
-        stream: Any = key.fileobj
-        if isinstance(key.data, Capture):
-            piece = os.read(key.fd, _PIECE)
-            if piece:
-                key.data.feed(piece)
-            else:
-                selector.unregister(stream)
-        elif isinstance(key.data, bytearray):
-            try:
-                del key.data[: os.write(key.fd, key.data[:_PIECE])]
-            except BrokenPipeError:  # it does not want to hear the rest
-                key.data.clear()
-            if not key.data:
-                selector.unregister(stream)
-                stream.close()
-
-
-def _ended(child: subprocess.Popen[bytes]) -> bool:
-    """Say whether it has ended, without freeing its id: its group may still have to be ended."""
-    if child.returncode is not None:
-        return True
-    with suppress(ChildProcessError):
-        return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    return True
-
-
-def _signal(child: subprocess.Popen[bytes], number: int) -> None:
-    if child.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Leave nothing of the child's group, and close its streams."""
-    if not _ended(child):
-        _signal(child, signal.SIGTERM)
-        until = time.monotonic() + GRACE
-        while time.monotonic() < until and not _ended(child):
-            time.sleep(0.02)
-    _signal(child, signal.SIGKILL)
-    child.wait()
-    for stream in (child.stdin, child.stdout, child.stderr):
-        if stream is not None:
-            with suppress(OSError):
-                stream.close()
 
 
 def _late(command: Command, data: dict[str, object]) -> TimedOut:

@@ -173,8 +173,19 @@ class Host(Machine, Protocol):
         """Raise `TimedOut` when the step's time is over."""
         ...
 
-    def begin(self, label: str, *, deadline: float | None = None, env: Mapping[str, str] | None = None) -> None:
-        """Start a step: its label for doubts, its monotonic deadline, and what its children's environment adds."""
+    def begin(
+        self,
+        label: str,
+        *,
+        deadline: float | None = None,
+        env: Mapping[str, str] | None = None,
+        listener: Listener | None = None,
+    ) -> Host:
+        """Give the machine as one step has it; several may be at work on it at the same time.
+
+        That is: the step's label for doubts, its monotonic deadline, what the environment of its children has beside
+        the machine's own, and who hears what its changes say.
+        """
         ...
 
     def settle(self, changes: Sequence[Change] = ()) -> None:

@@ -30,14 +30,11 @@ from runbook.unknown import Unknown
 
 
 class Sketch:
-    """The changes of one overlay; `made` is what it made in this step, as a change planned elsewhere may mean it."""
+    """The changes of one step on an overlay; `made` is what it made, as a change planned elsewhere may mean it."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._made: dict[Ident, Stat] = {}
-
-    def begin(self) -> None:
-        self._made.clear()
 
     def write(self, path: Path, content: Content, *, mode: int | None, was: Stat | None, mtime: int | None) -> None:
         with refusing("write", path):

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from threading import RLock
 from typing import Any, BinaryIO
 
 from runbook.changes import FileRef, Found, Stat, Usage
@@ -23,11 +24,17 @@ _NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 class View:
-    """The reading half of an overlay, over a host that may be one too."""
+    """The reading half of an overlay, over a host that may be one too.
+
+    Steps of several hosts may read and change one overlay at the same time: whoever looks at the tree, or changes it,
+    holds the lock, which an overlay shares with those below and above it. Nobody holds it while a server is asked, a
+    process runs, or a file's content is read.
+    """
 
     _real: Host
     _tree: Tree
     _doubts: Doubts
+    lock: RLock
 
     def __init__(self, base: Host) -> None:
         self._base = base
@@ -35,6 +42,7 @@ class View:
         self._real = base if below is None else below._real  # noqa: SLF001 - of our own kind
         self._tree = Tree(self._real, None if below is None else below._tree)  # noqa: SLF001
         self._doubts = Doubts(None if below is None else below._doubts)  # noqa: SLF001
+        self.lock = RLock() if below is None else below.lock
 
     @property
     def now(self) -> datetime:
@@ -70,7 +78,7 @@ class View:
         path = self._at(path)
         if self._untouched():
             return self._base.stat(path, follow=follow)
-        with refusing("look at", path):
+        with self.lock, refusing("look at", path):
             node = self._look(path, follow=follow)
             return None if node is None else node.stat
 
@@ -78,7 +86,7 @@ class View:
         directory = self._at(directory)
         if self._untouched():
             return self._base.find(directory, pattern, recursive=recursive)
-        with refusing("list", directory):
+        with self.lock, refusing("list", directory):
             spot = self._tree.walk(directory, follow=True, lenient=True)
             self._certain(directory, spot.path, listing=True, recursive=recursive)
             try:
@@ -103,7 +111,7 @@ class View:
         path = self._at(path)
         if self._untouched():
             return self._base.open(path)
-        with refusing("read", path):
+        with self.lock, refusing("read", path):
             content = self._content(path)
             if isinstance(content, Path):
                 return self._real.open(content)
@@ -115,7 +123,7 @@ class View:
         path = self._at(path)
         if self._untouched():
             return self._base.sha256(path)
-        with refusing("read", path):
+        with self.lock, refusing("read", path):
             content = self._content(path)
         if isinstance(content, FileRef):
             return content.sha256
@@ -125,7 +133,7 @@ class View:
         path = self._at(path)
         if self._untouched():
             return self._base.readlink(path)
-        with refusing("read the link", path):
+        with self.lock, refusing("read the link", path):
             node = self._look(path, follow=False)
             return self._tree.target(node) if node is not None and node.stat.is_link else None
 
@@ -133,7 +141,7 @@ class View:
         path = self._at(path)
         if self._untouched():
             return self._base.resolve(path)
-        with refusing("resolve", path):
+        with self.lock, refusing("resolve", path):
             spot = self._tree.walk(path, follow=True, lenient=True)
             self._certain(path, spot.path)
             return Path(spot.path)
@@ -142,7 +150,7 @@ class View:
         folder = self._at(folder)
         if self._untouched():
             return self._base.writable(folder)
-        with refusing("look at", folder):
+        with self.lock, refusing("look at", folder):
             node = self._look(folder, follow=True)
             return node is not None and may_change(self._tree, node)
 
@@ -154,7 +162,7 @@ class View:
         place = self._at(path)
         if self._untouched():
             return self._base.usage(place)
-        with refusing("look at the file system of", place):
+        with self.lock, refusing("look at the file system of", place):
             if self._look(place, follow=True) is None:
                 raise fault(errno.ENOENT)
             near = self.resolve(place)

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runbook.changes import Exchange, Response
@@ -15,16 +16,22 @@ from runbook.host.protocol import Taker
 from runbook.units import Secret, human_bytes, revealed
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 PIECE = 2**18  # bytes of a body that are handed on at a time
 
 
 class Web:
-    """The HTTP clients of a host: one that checks certificates and one that does not, made when first used."""
+    """The HTTP clients of a machine, as many as steps ask at the same time, each with cookies of its own.
+
+    Those that check certificates are kept apart from those that do not; each sort shares what it costs to make one.
+    """
 
     def __init__(self) -> None:
-        self._clients: dict[bool, httpx.Client] = {}
+        self._idle: dict[bool, list[httpx.Client]] = {True: [], False: []}
+        self._trust: dict[bool, ssl.SSLContext] = {}
 
     def send(self, exchange: Exchange, deadline: float | None, take: Taker | None = None) -> Response:
         """Send a request and read the answer; `deadline` is monotonic. `take` takes the body, which may last.
@@ -46,23 +53,22 @@ class Web:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, TypeError) as error:
             # The error's own text may show a header or a body, and these may be secret: so no cause is kept either.
             raise TaskFailed(f"{_name(exchange)}: {_reason(error)}", hint=_hint(error)) from None
-        finally:
-            for client in self._clients.values():
-                client.cookies.clear()
 
     def _send(
         self, exchange: Exchange, started: float, until: float, deadline: float | None, take: Taker | None
     ) -> Response:
         content, headers = _payload(exchange)
-        client = self._client(verify=exchange.verify and _may_use_tls(exchange))
-        with client.stream(
-            exchange.method,
-            exchange.url,
-            headers=headers,
-            content=content,
-            timeout=until - started,
-            follow_redirects=exchange.follow_redirects,
-        ) as answer:
+        with (
+            self._client(verify=exchange.verify and _may_use_tls(exchange)) as client,
+            client.stream(
+                exchange.method,
+                exchange.url,
+                headers=headers,
+                content=content,
+                timeout=until - started,
+                follow_redirects=exchange.follow_redirects,
+            ) as answer,
+        ):
             if take is None:
                 return _told(answer, b"".join(_pieces(exchange, answer.iter_bytes(), until)), started)
             piece = take(_told(answer, b"", started))
@@ -70,17 +76,29 @@ class Web:
                 _hand_on(answer.iter_bytes(PIECE), piece, deadline)
             return _told(answer, b"", started)
 
-    def _client(self, *, verify: bool) -> httpx.Client:
+    @contextmanager
+    def _client(self, *, verify: bool) -> Iterator[httpx.Client]:
+        """Lend a client that nobody else uses meanwhile; the next to borrow it finds no cookies."""
         import httpx
 
-        if verify not in self._clients:
+        idle = self._idle[verify]
+        try:
+            client = idle.pop()
+        except IndexError:
+            if verify not in self._trust:
+                self._trust[verify] = httpx.create_ssl_context(verify=verify)
             # No connection is kept: a check must see whether the server takes a new one, and a restart breaks old ones.
-            self._clients[verify] = httpx.Client(verify=verify, limits=httpx.Limits(max_keepalive_connections=0))
-        return self._clients[verify]
+            client = httpx.Client(verify=self._trust[verify], limits=httpx.Limits(max_keepalive_connections=0))
+        try:
+            yield client
+        finally:
+            client.cookies.clear()
+            idle.append(client)
 
     def close(self) -> None:
-        while self._clients:
-            self._clients.popitem()[1].close()
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
 
 
 def _told(answer: httpx.Response, body: bytes, started: float) -> Response:

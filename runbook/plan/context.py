@@ -12,7 +12,10 @@ from runbook.templates import Condition, compile_condition, compile_value
 from runbook.value import frozen
 from runbook.variables import Lazy
 
-FLAGS = ("check_mode", "diff", "no_log", "ignore_errors", "any_errors_fatal", "timeout", "delegate_to", "run_once")
+FLAGS = (
+    *("check_mode", "diff", "no_log", "ignore_errors", "any_errors_fatal", "timeout", "delegate_to", "run_once"),
+    "throttle",
+)
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runbook.hosts import Inventory
@@ -17,6 +17,7 @@ IN_THE_RUN = frozenset(
         "ansible_facts",
         "ansible_failed_result",
         "ansible_failed_task",
+        "ansible_forks",
         "ansible_play_batch",
         "ansible_play_hosts",
         "facts",
@@ -42,7 +43,7 @@ def static_magic(place: Place, name: str) -> dict[str, Any]:
     """Give the magic variables that are known before the run."""
     inventory = place.inventory
     return {
-        "ansible_play_hosts_all": list(place.hosts),
+        "ansible_play_hosts_all": Late(lambda: list(place.hosts)),
         "ansible_play_name": place.play,
         "ansible_run_tags": list(place.tags) or ["all"],
         "group_names": Late(lambda: inventory.group_names(name)),
@@ -69,13 +70,12 @@ def magic(
 
     `said` holds those that are about the run as a whole, `active` says of a host whether it has not failed.
     """
-    everyone = list(dict.fromkeys([*place.inventory.hosts, *place.hosts]))
     return {
         **static_magic(place, name),
         **said,
         "ansible_play_batch": Late(lambda: [host for host in batch if active(host)]),
         "ansible_play_hosts": Late(lambda: [host for host in place.hosts if active(host)]),
-        "hostvars": Late(lambda: HostVars(everyone, view_of)),
+        "hostvars": Late(lambda: HostVars(dict.fromkeys([*place.inventory.hosts, *place.hosts]), view_of)),
         "play_hosts": Late(lambda: [host for host in batch if active(host)]),
         "vars": Late(lambda: AsMapping(view_of(name))),
     }
@@ -84,7 +84,7 @@ def magic(
 class HostVars(Mapping[str, Any]):
     """The variables of every host, by its name, rendered in that host's own view."""
 
-    def __init__(self, names: Sequence[str], view_of: Callable[[str], Variables]) -> None:
+    def __init__(self, names: Collection[str], view_of: Callable[[str], Variables]) -> None:
         self._names, self._view_of = names, view_of
 
     def __getitem__(self, name: str) -> Any:

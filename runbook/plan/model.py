@@ -56,6 +56,7 @@ class Effect:
     timeout: Any = None
     delegate_to: Any = None
     run_once: Any = False
+    throttle: Any = 0
     any_errors_fatal: Any = False
 
 

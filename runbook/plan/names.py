@@ -78,7 +78,7 @@ class Names:
         rest = (
             *(node.name, node.params, effect.environment, effect.retries, effect.delay, effect.ignore_errors),
             *(effect.no_log, effect.check_mode, effect.diff, effect.timeout, effect.delegate_to, node.notify),
-            *(effect.run_once, effect.any_errors_fatal),
+            *(effect.run_once, effect.any_errors_fatal, effect.throttle),
         )
         self._check(rest, layers, guarded)
         self._need(node.needs, layers, guarded, frozenset())

@@ -112,6 +112,7 @@ def _effect(step: Step, context: Context) -> Effect:
         diff=mine.flag("diff", default=None),
         timeout=mine.flag("timeout", default=None),
         delegate_to=mine.flag("delegate_to", default=None),
+        throttle=mine.flag("throttle", default=0),
         run_once=mine.flag("run_once", default=False),
         any_errors_fatal=mine.flag("any_errors_fatal", default=False),
     )

@@ -42,6 +42,7 @@ KEYWORDS: tuple[Keyword, ...] = (
     _keyword("force_handlers", "play", "bool", "Run notified handlers also on hosts that have failed."),
     _keyword("when", _EVERY, "conditions", "Run only if the expression is true; a list means all of them."),
     _keyword("tags", _EVERY, "tags", "Words to choose steps by: `--tags`, `--skip-tags`."),
+    _keyword("throttle", _ALL, "count", "How many hosts may be at a step at once; `--forks` limits it, too."),
     _keyword("environment", _ALL, "environment", "Variables for the environment of the processes that steps start."),
     _keyword("check_mode", _ALL, "bool", "Always (true) or never (false) only check, whatever the command line says."),
     _keyword("diff", _ALL, "bool", "`false` keeps the differences of files out of output and reports."),
@@ -102,7 +103,6 @@ REFUSED = {
     "with_sequence": 'write `loop: "{{ range(1, 5) | list }}"`',
     "with_nested": 'write `loop: "{{ a | product(b) | list }}"`',
     "with_first_found": "write `loop:` over a list, with `when:`",
-    "throttle": "write `serial:` on the play",
 }
 
 # Keys of a step that lead to other files; all may bear a prefix of `PREFIXES`.

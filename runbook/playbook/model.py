@@ -46,6 +46,7 @@ class Written:
     ignore_errors: Flag = None
     any_errors_fatal: Flag = None
     timeout: float | str | None = None
+    throttle: int | str | None = None
 
     @property
     def where(self) -> Where:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from runbook.changes import Completed, Exchange, Found, Response, Stat, Usage
 from runbook.errors import TaskFailed
@@ -60,8 +60,9 @@ class Blank:
         """Give the mount point that a path is under."""
         return next((folder for folder in (path, *path.parents) if folder in self._file_systems), Path("/"))
 
-    def begin(self, label: str, *, deadline: float | None = None, env: Mapping[str, str] | None = None) -> None:
-        """Take no notice: nothing here takes time or has children."""
+    def begin(self, label: str, **step: Any) -> Self:  # noqa: ARG002 - nothing here takes time or has children
+        """Give itself: it is the same for every step."""
+        return self
 
     def check_deadline(self) -> None:
         """Do nothing: there is no time limit."""

@@ -55,7 +55,7 @@ class Trial:
     def broken(self) -> Iterator[str]:
         """Yield what is not as the case says; stop before a plan that was not expected is applied."""
         before = self.site.seen()
-        self.site.host.begin(f"the case {self.case}")
+        self.site.host = self.site.host.begin(f"the case {self.case}")
         try:
             want = self._params()
             changes, data = ask(self.spec, want, self.site.host)

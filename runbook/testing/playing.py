@@ -40,17 +40,15 @@ def plan_of(playbook: Path | str, inputs: Mapping[str, str] | None = None, *, ta
 
 def play(plan: Plan, *, mode: Mode = "run", now: datetime | None = None, host: Host | None = None) -> dict[str, Any]:
     """Run a plan, or check it, and give the report; on this machine, or on `host`, a `MemoryHost` for example."""
+    from runbook.engine.ears import Ears
     from runbook.engine.run import execute
-    from runbook.engine.stage import Ears, Stage
+    from runbook.engine.stage import Stage
     from runbook.engine.state import Machine
 
     now = now or datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%SZ}-test00"
-    ears = Ears()
     secrets = [secret for _, secret in plan.secrets()]
-    real = host or LocalHost(
-        now=now, cwd=Path.cwd(), env=dict(os.environ), run_id=run_id, listener=ears, secrets=secrets
-    )
+    real = host or LocalHost(now=now, cwd=Path.cwd(), env=dict(os.environ), run_id=run_id, secrets=secrets)
     report = Report()
     guard.install()
     report(_started(plan, run_id, mode, now))
@@ -61,7 +59,7 @@ def play(plan: Plan, *, mode: Mode = "run", now: datetime | None = None, host: H
         run_id=run_id,
         mode=mode,
         diff=True,
-        ears=ears,
+        ears=Ears(),
         prompt=_nobody,
         read_file=lambda name: (Path(plan.playbook_dir) / name).read_text(encoding="utf-8"),
         keep_secret=secrets.append,

@@ -145,10 +145,13 @@ def include_vars(want: Included, view: Scope) -> Said:
     return Said(data={"names": sorted(want.file)}, facts=facts)
 
 
-@task(kind="directive", returns={"delta": "how long the pause is, in seconds", "stdout": "the same in words"})
+@task(
+    kind="directive", once=True, returns={"delta": "how long the pause is, in seconds", "stdout": "the same in words"}
+)
 def pause(want: Pause, view: Scope) -> Said:
     """Wait, for a time or until someone at the terminal presses enter; in check mode, not at all.
 
+    All hosts wait together, once.
     Without a time and without a terminal it fails at once, since nobody could answer.
     """
     del view

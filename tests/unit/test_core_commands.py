@@ -34,7 +34,7 @@ def host(tmp_path):
 def run(name, host, **params):
     spec = declared(getattr(commands, name), "")
     record = Record()
-    host.begin("step 1 'it'")
+    host = host.begin("step 1 'it'")
     perform(spec, spec.params.model_validate(params), host, record, Quiet())
     return record
 

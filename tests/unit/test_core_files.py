@@ -35,7 +35,7 @@ def do(host, name="file", /, **params):
     foretold = Record()
     perform(spec, want, Overlay(host, imagined=True), foretold, Quiet())
     record = Record()
-    host.begin("step 1 'it'")
+    host = host.begin("step 1 'it'")
     perform(spec, want, host, record, Quiet())
     if name == "file":
         assert [(c["kind"], c["target"], c["detail"]) for c in foretold.changes] == [

@@ -96,7 +96,7 @@ def test_a_fifo_is_never_opened(host, tmp_path):
 
 def test_what_is_about_to_be_is_seen(host, tmp_path):
     check = Overlay(host, imagined=True)
-    check.begin("step 1 'write'")
+    check = check.begin("step 1 'write'")
     Write(tmp_path / "new", b"new", mode=0o600).apply(check)
     Link(tmp_path / "link", "new").apply(check)
     said = read(reading, "stat", check, path=tmp_path / "new")["stat"]
@@ -109,7 +109,7 @@ def test_what_is_about_to_be_is_seen(host, tmp_path):
 
 def test_of_what_is_yet_to_be_produced_existence_is_known(host, tmp_path):
     check = Overlay(host, imagined=True)
-    check.begin("step 1 'measure'")
+    check = check.begin("step 1 'measure'")
     Produce(tmp_path / "report", lambda _: None).apply(check)
     said = read(reading, "stat", check, path=tmp_path / "report")["stat"]
     assert said["exists"] is True

@@ -37,7 +37,7 @@ def do(host, name="copy", /, **params):
     foretold = Record()
     perform(spec, want, Overlay(host, imagined=True), foretold, Quiet())
     record = Record()
-    host.begin("step 1 'it'")
+    host = host.begin("step 1 'it'")
     perform(spec, want, host, record, Quiet())
     assert [(c["kind"], c["target"], c["detail"], c["diff"]) for c in foretold.changes] == [
         (c["kind"], c["target"], c["detail"], c["diff"]) for c in record.changes

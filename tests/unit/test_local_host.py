@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from runbook.changes import Exchange, FileRef, RunCommand
-from runbook.errors import Moved, TaskFailed, TimedOut
+from runbook.errors import Moved, Stopped, TaskFailed, TimedOut
 from runbook.host import LocalHost, Overlay, altering, durable
-from runbook.host.durable import temporary
+from runbook.host.spares import temporary
 from runbook.units import Secret
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -49,7 +49,7 @@ def ear():
 def host(tmp_path, ear):
     host = LocalHost(now=NOW, cwd=tmp_path, env=dict(os.environ), run_id=RUN, umask=0o022, listener=ear)
     yield host
-    host.stop()
+    host.stop(signal.SIGTERM)
     host.close()
 
 
@@ -209,7 +209,7 @@ def test_a_later_change_may_mean_what_an_earlier_one_of_the_list_made(host, tmp_
     path.write_bytes(b"meddled with")
     with pytest.raises(Moved):
         host.remove(path, was=imagined)
-    host.begin("step 2")
+    host = host.begin("step 2")
     with pytest.raises(Moved):
         host.remove(path, was=imagined)
 
@@ -544,12 +544,12 @@ def test_run_gives_status_and_output_and_tells_each_line(host, ear):
 
 
 def test_run_feeds_stdin_and_environment(host, tmp_path):
-    host.begin("step 1", env={"GREETING": "hello"})
+    host = host.begin("step 1", env={"GREETING": "hello"})
     assert sh(host, "cat; echo $GREETING $KEY; pwd", stdin=Secret("in"), env={"KEY": Secret("s3cr3t")}).stdout == (
         f"inhello s3cr3t\n{tmp_path}\n"
     )
     assert host.env["GREETING"] == "hello"
-    host.begin("step 2")
+    host = host.begin("step 2")
     assert "GREETING" not in host.env
     assert "GREETING" not in os.environ
     assert host.probe(["cat"], stdin="x" * 300_000).stdout == "x" * 300_000
@@ -604,7 +604,7 @@ def test_the_time_limit_ends_the_whole_group(host, tmp_path):
 
 
 def test_who_ignores_term_is_killed(host, monkeypatch):
-    monkeypatch.setattr("runbook.host.process.GRACE", 0.2)
+    monkeypatch.setattr("runbook.host.converse.GRACE", 0.2)
     started = time.monotonic()
     with pytest.raises(TimedOut):
         sh(host, "trap '' TERM; while :; do sleep 0.05; done", timeout=0.2)
@@ -619,7 +619,7 @@ def test_what_a_process_leaves_behind_is_ended(host, tmp_path):
 
 
 def test_the_deadline_of_the_step_holds_for_every_call(host, tmp_path):
-    host.begin("step 7 'wait'", deadline=time.monotonic() + 0.2)
+    host = host.begin("step 7 'wait'", deadline=time.monotonic() + 0.2)
     with pytest.raises(TimedOut, match="step's time is over"):
         sh(host, "sleep 60")
     for call in (
@@ -631,9 +631,9 @@ def test_the_deadline_of_the_step_holds_for_every_call(host, tmp_path):
     ):
         with pytest.raises(TimedOut, match="step 7 'wait'"):
             call()
-    host.begin("step 8")
+    host = host.begin("step 8")
     assert host.sleep(0.01)
-    host.begin("step 9", deadline=time.monotonic() + 0.1)
+    host = host.begin("step 9", deadline=time.monotonic() + 0.1)
     started = time.monotonic()
     with pytest.raises(TimedOut):
         host.sleep(60)
@@ -641,10 +641,13 @@ def test_the_deadline_of_the_step_holds_for_every_call(host, tmp_path):
 
 
 def test_stop_ends_running_children(host, tmp_path):
-    timer = threading.Timer(0.3, host.stop)
+    timer = threading.Timer(0.3, host.stop, [signal.SIGINT])
     timer.start()
     started = time.monotonic()
-    assert sh(host, "sleep 60").rc == -signal.SIGTERM
+    with pytest.raises(Stopped, match="signal 2"):
+        sh(host, "sleep 60")
+    with pytest.raises(Stopped):
+        host.begin("step 2").stat(tmp_path)
     assert time.monotonic() - started < 5
     timer.join()
 

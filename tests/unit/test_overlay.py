@@ -35,7 +35,7 @@ def real(tmp_path):
 @pytest.fixture
 def overlay(real):
     overlay = Overlay(real, imagined=True)
-    overlay.begin("step 4 'restart the API'")
+    overlay = overlay.begin("step 4 'restart the API'")
     return overlay
 
 
@@ -405,7 +405,7 @@ def test_after_a_process_everything_is_in_doubt(overlay):
     assert overlay.doubt() == "depends on step 4 'restart the API'"
     step = Overlay(overlay)
     assert step.doubt() == "depends on step 4 'restart the API'"
-    overlay.begin("step 5 'seed'")
+    overlay = overlay.begin("step 5 'seed'")
     overlay.run(RunCommand(("seed",), shell=True))
     assert step.doubt() == "depends on step 5 'seed'"
 
@@ -511,10 +511,10 @@ def test_only_what_is_imagined_does_not_wait(overlay, real):
 
 
 def test_the_deadline_and_the_environment_reach_the_machine(overlay, tmp_path):
-    overlay.begin("step 5 'x'", deadline=time.monotonic() + 30, env={"GREETING": "hello"})
+    overlay = overlay.begin("step 5 'x'", deadline=time.monotonic() + 30, env={"GREETING": "hello"})
     assert overlay.env["GREETING"] == "hello"
     assert Overlay(overlay).probe(["sh", "-c", "echo $GREETING"]).stdout == "hello\n"
-    overlay.begin("step 6 'y'", deadline=time.monotonic() - 1)
+    overlay = overlay.begin("step 6 'y'", deadline=time.monotonic() - 1)
     for call in (lambda: overlay.stat(tmp_path), lambda: overlay.sleep(1), lambda: Overlay(overlay).find(tmp_path)):
         with pytest.raises(TimedOut, match="step 6 'y'"):
             call()
