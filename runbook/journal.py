@@ -136,9 +136,21 @@ class AtWork:
                 change["applied"] = None
         return [_crashed_step(*entry) for entry in self.steps.values()]
 
+    def named(self, *, hosts: bool) -> str:
+        """Say where the run was: `at step 4 'restart' on a, b and c`; the hosts are named if there are several."""
+        by_step: dict[str, list[str]] = {}
+        for step, _, _ in self.steps.values():
+            by_step.setdefault(f"step {step.index} {step.name!r}", []).append(step.host)
+        told = [f"{step} on {_listed(on)}" if hosts else step for step, on in by_step.items()]
+        return f"at {_listed(told)}" if told else "between two steps"
+
     def targets(self) -> list[Json]:
         """Give the changes that may have left something half done."""
         return [change for key, base in self.unsettled.items() for change in self.steps[key][2][base:]]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _crashed_step(step: ev.StepId, at: str, changes: list[Json]) -> ev.Result:

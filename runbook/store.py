@@ -227,8 +227,7 @@ def _recovered(folder: Path) -> str | None:
     replace_file(folder / REPORT, encode(report), spare=folder / SPARE, mode=0o600)
     if report["status"] != "crashed":
         return None
-    steps = [f"step {step.index} {step.name!r}" for step, _, _ in at_work.steps.values()]
-    where = f"at {' and '.join(steps)}" if steps else "between two steps"
+    where = at_work.named(hosts=len(report["hosts"]) > 1)
     return f"run {folder.name} of {report['playbook']} crashed {where}; what was done: {folder / REPORT}"
 
 

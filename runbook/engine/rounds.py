@@ -51,7 +51,7 @@ def perform(spec: TaskSpec, want: Any, host: Host, record: Record, watcher: Watc
     done: set[tuple[str, str]] = set()
     for attempt in range(1, ROUNDS + 2):
         try:
-            changes, data = ask(spec, want, host)
+            changes, data = _asked(spec, want, host)
         except Unsure as unsure:
             if not host.imagined:
                 raise _own_outcome(spec, unsure) from unsure
@@ -61,6 +61,8 @@ def perform(spec: TaskSpec, want: Any, host: Host, record: Record, watcher: Watc
         if attempt == 1:
             record.data = data
         if not changes or leftover(spec, changes, done, host):
+            if not changes:  # what was not done any more, for others had done it by then, is no news
+                record.changes[:] = [entry for entry in record.changes if entry["applied"] is not False]
             break
         if attempt > ROUNDS:
             raise NotConverged(
@@ -82,6 +84,14 @@ def _own_outcome(spec: TaskSpec, unsure: Unsure) -> TaskFailed:
         f"{spec.name} looks, while it plans, at what only its own changes will tell: {unsure.reason}",
         hint="return the outcome as it is, or work it out with `then(outcome, function)`; or make it two steps",
     )
+
+
+def _asked(spec: TaskSpec, want: Any, host: Host) -> tuple[list[Change], Any]:
+    """Plan; where the world moves while that is done, plan again."""
+    for _ in range(ROUNDS - 1):
+        with suppress(Moved):
+            return ask(spec, want, host)
+    return ask(spec, want, host)
 
 
 def ask(spec: TaskSpec, want: Any, host: Host) -> tuple[list[Change], Any]:

@@ -173,6 +173,6 @@ def test_the_steps_time_bounds_it(tmp_path):
     log = tmp_path / "x.log"
     log.write_bytes(b"fine\n" * 10_000)
     host = LocalHost(now=NOW, cwd=tmp_path, env={}, run_id="scan")
-    host.begin("scan", deadline=0.0)
+    host = host.begin("scan", deadline=0.0)
     with pytest.raises(TimedOut):
         scan(Scan(paths=(log,)), host)

@@ -75,7 +75,7 @@ def test_what_is_there_is_never_replaced(host, tmp_path):
 
 def test_in_check_it_is_there_and_what_is_in_it_is_not_known(host, tmp_path):
     check = Overlay(host, imagined=True)
-    check.begin("step 1 'restore'")
+    check = check.begin("step 1 'restore'")
     Produce(tmp_path / "made", fill, folder=True).apply(check)
     with pytest.raises(Unsure, match="step 1 'restore'"):
         check.find(tmp_path / "made")

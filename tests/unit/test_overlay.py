@@ -35,8 +35,7 @@ def real(tmp_path):
 @pytest.fixture
 def overlay(real):
     overlay = Overlay(real, imagined=True)
-    overlay = overlay.begin("step 4 'restart the API'")
-    return overlay
+    return overlay.begin("step 4 'restart the API'")
 
 
 def tree(folder):

@@ -78,7 +78,7 @@ def test_what_a_port_says_is_read_until_it_is_enough_or_hangs_up(host, server):
 
 def test_listening_ends_with_its_time_and_with_the_steps(host, server):
     assert host.dial("127.0.0.1", port_of(server), timeout=5, listen=0.05) == b""
-    host.begin("step 1", deadline=time.monotonic() + 0.05)
+    host = host.begin("step 1", deadline=time.monotonic() + 0.05)
     with pytest.raises(TimedOut, match="step 1 was ended"):
         host.dial("127.0.0.1", port_of(server), timeout=5, listen=10)
 
@@ -109,7 +109,7 @@ def test_a_plan_may_dial_through_the_host_only(host, server):
 
 def test_after_a_pending_request_its_port_is_uncertain(host, server):
     overlay = Overlay(host, imagined=True)
-    overlay.begin("step 4 'reload'")
+    overlay = overlay.begin("step 4 'reload'")
     Request(Exchange("POST", f"http://127.0.0.1:{port_of(server)}/reload"), affects=()).apply(overlay)
     with pytest.raises(Unsure, match="depends on step 4 'reload'"):
         overlay.dial("127.0.0.1", port_of(server), timeout=5)
