@@ -52,7 +52,9 @@ def read_env(file: Path, name: str) -> Iterator[Entry]:
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"the env file {name} cannot be read: {error}") from error
     for line in lines:
-        where = Where(str(file), line.original.line, 1)
+        text = line.original.string
+        blank = text[: len(text) - len(text.lstrip())].count("\n")  # the parser counts from the last line on
+        where = Where(str(file), line.original.line + blank, 1)
         named = line.key is None or (line.value is not None and line.key.isidentifier())
         if line.error or not named:  # it is not shown: it may well be a secret
             hint = "write `NAME=value`"

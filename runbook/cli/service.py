@@ -43,11 +43,13 @@ def command(
     """
     _check_extras()
     gc.enable()  # off for commands that end soon
-    from runbook.service.classifier import Runtime
+    from runbook.service.classifier import PROVIDERS, Runtime
     from runbook.service.server import Wish, run_service
 
-    runtime = Runtime(threads, tuple(name.strip().upper() for name in providers.split(",")))
-    run_service(Wish(model, port, host, env_file, log, runtime), _tell)
+    names = tuple(name.strip().upper() for name in providers.split(","))
+    if wrong := [name for name in names if name not in PROVIDERS]:
+        raise click.BadParameter(f"{wrong[0]!r} is unknown; known are {', '.join(PROVIDERS)}", param_hint="--providers")
+    run_service(Wish(model, port, host, env_file, log, Runtime(threads, names)), _tell)
 
 
 def _check_extras() -> None:

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
 from runbook.service.inputs import Upload, parse_json
-from runbook.service.refusals import Refused
+from runbook.service.refusals import STATUS, Refused
 
 FIELDS = 16  # texts in a form: none is asked for
 
@@ -42,9 +43,10 @@ async def read_uploads(request: Request, names: tuple[str, ...], most: int) -> A
     try:
         form = await request.form(max_files=most, max_fields=FIELDS)
     except HTTPException as error:
-        if error.status_code == Refused("", code="too_large").status:
+        if error.status_code == STATUS["too_large"]:
             raise
-        raise Refused(f"the form cannot be read: {error.detail}; at most {most} files", code="request") from error
+        text = f"the form cannot be read: {error.detail}; send at most {most} files"
+        raise Refused(text, code="request") from error
     except (FormParserError, KeyError, ValueError) as error:
         raise Refused(f"the form cannot be read: {error}", code="request") from error
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,7 @@ import onnxruntime as ort
 from PIL import Image
 from pydantic import ValidationError
 
-from runbook.service.onnxfile import ModelFile, read_model_file
+from runbook.service.onnxfile import ModelFile, read_model
 from runbook.service.preprocessing import Preprocessing, from_shape
 from runbook.service.refusals import Refused
 
@@ -24,6 +26,7 @@ TYPES = {
     "tensor(uint8)": "uint8",
 }
 PROVIDERS = {"CPU": "CPUExecutionProvider", "CUDA": "CUDAExecutionProvider"}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ class Classifier:
 
 def load_classifier(path: Path, runtime: Runtime) -> Classifier:
     """Load a model; Refused says what is wrong with the file."""
-    file = read_model_file(path)
-    session = _session(file, runtime)
+    file, content = read_model(path)
+    session = _session(path, os.fspath(path) if file.external else content, runtime)
     file.confirm()
     about = session.get_modelmeta().custom_metadata_map
     name, dtype, shape, batched = _input(path, session)
@@ -91,19 +94,26 @@ def load_classifier(path: Path, runtime: Runtime) -> Classifier:
     )
 
 
-def _session(file: ModelFile, runtime: Runtime) -> ort.InferenceSession:
+def _session(path: Path, source: str | bytes, runtime: Runtime) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = runtime.threads
     options.log_severity_level = 4  # what it would print is in the exception
     for kind in ("intra_op", "inter_op"):  # idle threads that spin steal the cores of everything else
         options.add_session_config_entry(f"session.{kind}.allow_spinning", "0")
     here = ort.get_available_providers()
-    wanted = [PROVIDERS[name] for name in runtime.providers if PROVIDERS[name] in here]
+    wanted = [PROVIDERS[name] for name in runtime.providers]
     try:
-        return ort.InferenceSession(file.source(), options, providers=wanted or [PROVIDERS["CPU"]])
+        session = ort.InferenceSession(source, options, providers=[one for one in wanted if one in here] or here[-1:])
     except Exception as error:  # its exceptions have no common class of their own
         reason = str(error).replace("\n", " ")[:300]
-        raise Refused(f"{file.path} is damaged or no ONNX model: {reason}", code="damaged") from error
+        text = f"{path} cannot be loaded: it is damaged, no ONNX model, or made for another ONNX Runtime: {reason}"
+        raise Refused(text, code="damaged") from error
+    used = session.get_providers()
+    lacking = [one for one in wanted if one not in used]
+    if lacking:  # the runtime goes on without a word
+        about = {"event": "provider_fallback", "providers": used}
+        log.warning("%s not to be had, the model runs on %s", ", ".join(lacking), ", ".join(used), extra=about)
+    return session
 
 
 def _input(path: Path, session: ort.InferenceSession) -> tuple[str, str, tuple[int, ...], bool]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from runbook.errors import Invalid
 from runbook.secrets import Redactor
 
-NAMES = ("runbook.service", "uvicorn")  # the loggers whose records are ours
+OURS = "runbook.service"
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message", "event"}
 
 
@@ -54,7 +54,7 @@ class LineWriter(logging.Handler):
 
     def reopen(self) -> None:
         """Go on in the file that has the name now; one that cannot be opened is told in the old one."""
-        log = logging.getLogger(NAMES[0])
+        log = logging.getLogger(OURS)
         if self.path is None:
             return
         try:
@@ -68,15 +68,11 @@ class LineWriter(logging.Handler):
 
 
 def open_log(path: Path | None, redactor: Redactor) -> LineWriter:
-    """Send our records, and those of the server, to a file or to stderr, and nowhere else."""
+    """Send all there is to log, also that of libraries, to a file or to stderr, and nowhere else."""
     writer = LineWriter(path)
     writer.setFormatter(JsonLines(redactor))
-    for name in NAMES:
-        logger = logging.getLogger(name)
-        logger.handlers = [writer]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its starting and stopping are told by ours
+    logging.getLogger().handlers = [writer]
+    logging.getLogger(OURS).setLevel(logging.INFO)  # of others, the server's too, only what goes wrong
     return writer
 
 

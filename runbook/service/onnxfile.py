@@ -27,7 +27,6 @@ class ModelFile:
     """
 
     path: Path
-    content: bytes
     pieces: tuple[tuple[str, str], ...]
 
     @property
@@ -41,24 +40,20 @@ class ModelFile:
         lines = "".join(f"{digest}  {name}\n" for name, digest in self.pieces)
         return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
-    def source(self) -> bytes | str:
-        """Give what to load: the bytes that were hashed; the path where other files belong to it."""
-        return os.fspath(self.path) if self.external else self.content
-
     def confirm(self) -> None:
         """Raise Refused if a piece that was loaded by its path has changed since it was hashed."""
-        if self.external and read_model_file(self.path).pieces != self.pieces:
+        if self.external and read_model(self.path)[0] != self:
             raise Refused(f"{self.path} or its weights changed while it was loaded; ask again", code="changed")
 
 
-def read_model_file(path: Path) -> ModelFile:
-    """Read a model with the digests of all its pieces; Refused says why it cannot be."""
+def read_model(path: Path) -> tuple[ModelFile, bytes]:
+    """Read a model, with the digests of all its pieces; Refused says why it cannot be."""
     content = _read(path)
     if not content:
         raise Refused(f"{path} is empty", code="damaged")
     pieces = [(path.name, hashlib.sha256(content).hexdigest())]
     pieces += [(name, _digest(path.parent / name)) for name in _external_names(path, content)]
-    return ModelFile(path, content, tuple(pieces))
+    return ModelFile(path, tuple(pieces)), content
 
 
 def _read(path: Path) -> bytes:

@@ -41,7 +41,9 @@ class Settings(BaseModel):
     api_key: Secret | None = Field(None, description="what `X-API-Key` must be for /reload, /batch and /admin")
     api_key_required: bool = Field(True, description="`off` opens those routes to everybody")
     api_key_min_bytes: NonNegativeInt = Field(32, description="random bytes that a key must have; 0 takes any key")
-    model_path: Path | None = Field(None, description="the model, where `--model` does not say it")
+    model_path: Annotated[Path | None, BeforeValidator(lambda text: text or None)] = Field(
+        None, description="the model, where `--model` does not say it"
+    )
     cors_allow_origins: Words = Field((), description="origins whose pages may call the service; `*` allows all")
     max_upload_mb: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         20, description="largest request body; 0 takes any"
