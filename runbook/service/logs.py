@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,6 +54,12 @@ class LineWriter(logging.Handler):
         except Exception:  # noqa: BLE001 - as every handler of logging does: the service goes on without the line
             self.handleError(record)
 
+    def close(self) -> None:
+        if self.path is not None and self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        super().close()
+
     def reopen(self) -> None:
         """Go on in the file that has the name now; one that cannot be opened is told in the old one."""
         log = logging.getLogger(OURS)
@@ -67,13 +75,19 @@ class LineWriter(logging.Handler):
         log.info("log reopened", extra={"event": "log_reopened"})
 
 
-def open_log(path: Path | None, redactor: Redactor) -> LineWriter:
+@contextmanager
+def logging_to(path: Path | None, redactor: Redactor) -> Iterator[LineWriter]:
     """Send all there is to log, also that of libraries, to a file or to stderr, and nowhere else."""
-    writer = LineWriter(path)
+    writer, root = LineWriter(path), logging.getLogger()
     writer.setFormatter(JsonLines(redactor))
-    logging.getLogger().handlers = [writer]
-    logging.getLogger(OURS).setLevel(logging.INFO)  # of others, the server's too, only what goes wrong
-    return writer
+    before, root.handlers = root.handlers, [writer]
+    for name in (OURS, "uvicorn.error"):  # of all others only what goes wrong
+        logging.getLogger(name).setLevel(logging.INFO)
+    try:
+        yield writer
+    finally:
+        root.handlers = before
+        writer.close()
 
 
 def _open(path: Path) -> int:

@@ -20,7 +20,7 @@ from runbook.secrets import Redactor
 from runbook.service.api import Api
 from runbook.service.app import create_app
 from runbook.service.classifier import Runtime
-from runbook.service.logs import LineWriter, open_log
+from runbook.service.logs import LineWriter, logging_to
 from runbook.service.metrics import Metrics
 from runbook.service.refusals import Refused
 from runbook.service.settings import read_settings
@@ -58,26 +58,29 @@ def run_service(wish: Wish, tell: Callable[[str], None]) -> None:
     redactor = Redactor()
     if settings.api_key is not None:
         redactor.add(settings.api_key.reveal())
-    writer = open_log(wish.log, redactor)
-    for text in warnings:
-        log.warning(text, extra={"event": "settings"})
-    with bound(wish.host, wish.port) as listener:
-        api = Api(Path(os.path.abspath(model)), settings, wish.runtime, Metrics())
-        try:
-            api.start()
-        except Refused as refused:
-            raise Invalid(refused.detail, hint=HINTS.get(refused.code, NOT_A_CLASSIFIER)) from refused
-        config = uvicorn.Config(
-            create_app(api),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="none",
-            timeout_keep_alive=30,
-            lifespan="off",
-            timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
-        )
-        serve(config, listener, writer, tell)
+    with logging_to(wish.log, redactor) as writer:
+        for text in warnings:
+            log.warning(text, extra={"event": "settings"})
+        with bound(wish.host, wish.port) as listener:
+            api = Api(Path(os.path.abspath(model)), settings, wish.runtime, Metrics())
+            try:
+                api.start()
+            except Refused as refused:
+                raise Invalid(refused.detail, hint=HINTS.get(refused.code, NOT_A_CLASSIFIER)) from refused
+            serve(_config(api), listener, writer, tell)
+
+
+def _config(api: Api) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(api),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_keep_alive=30,
+        lifespan="off",
+        timeout_graceful_shutdown=max(1, round(api.settings.drain_timeout)),
+    )
 
 
 def serve(config: uvicorn.Config, listener: socket.socket, writer: LineWriter, tell: Callable[[str], None]) -> None:
