@@ -1,15 +1,15 @@
-"""Logs kept for a while, compressed when they are old, deleted when they are older; and read for errors."""
+"""Logs kept for a while, compressed when they are old, deleted when they are older; rotated; and read for errors."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
-from runbook.changes import Change, Compress, Found, Remove, Stat
+from runbook.changes import Change, Compress, Found, Remove
 from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.host.plans import folders, refuse_roots
@@ -17,11 +17,13 @@ from runbook.host.refusals import shown
 from runbook.task import Params, task
 from runbook.units import Age, Size
 
+from .rotation.archived import holds
+from .rotation.params import Rotate
+from .rotation.steps import rotated
 from .scanning.scan import Paths, Regex, scanned
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86400 * 10**9  # ns
-PIECE = 2**20
 
 
 class Archive(Params):
@@ -136,43 +138,43 @@ def _stored(host: Host, log: Found, store: Path) -> Iterator[Change]:
         if taken is None:
             yield Compress(log.path, to, log.stat)
             return
-        if _holds(host, to, taken, log):
-            return
+        if taken.is_file and taken.mtime == log.stat.mtime and holds(host, to, log.path):
+            return  # it is an archive of this very log
         number += 1
 
 
-def _holds(host: Host, path: Path, found: Stat, log: Found) -> bool:
-    """Say whether an archive is of this very log: of its time, and the same byte for byte."""
-    from isal import isal_zlib
+@task(
+    returns={
+        "rotated": "whether it was, or an earlier rotation was finished",
+        "method": "how: rename, reopen, collapse, pause or copytruncate",
+        "loss_possible": "whether lines may have been lost, which only `copytruncate` can do",
+        "loss": "how, if so",
+        "split_line": "whether a line is split between the archive and the log: whole when the two are joined",
+        "archive": "the archive",
+        "reason": "why it was due, or was not",
+        "others": "for each other method: why it was not taken",
+        "doubled": "archives whose lines may stand in the log again, since a run was killed in the very cut",
+        "removed": "the archives beyond `keep`",
+    }
+)
+def rotate(want: Rotate, host: Host) -> Generator[Change, None, dict[str, Any]]:
+    """Rotate a log that may be written meanwhile, into `NAME.YYYYMMDD.gz` beside it, by the date in UTC.
 
-    if not found.is_file or found.mtime != log.stat.mtime:
-        return False
-    with host.open(path) as stored, host.open(log.path) as original:
-        try:
-            return _equal(stored, original, host)
-        except (EOFError, OSError, isal_zlib.error):  # type: ignore[misc]  # its stubs take the class for an instance
-            return False  # a damaged archive, or none at all: the log goes into another
+    It is due once it is as large as `max_size` or as old as `max_age`, if it is not empty. Its age counts from its last
+    rotation, which is the time of its newest archive; before the first one from when the file was made, or from its
+    last line where the file system does not remember that. A run rotates a log once. A second archive of a day is
+    `NAME.YYYYMMDD.1.gz`; none is overwritten. What a run that was killed has begun is finished by the next.
 
+    - `rename`, where nobody has the log open: an empty one takes its place.
+    - `reopen`: the same, and the writers are told to open it anew, which is waited for.
+    - `collapse`, on ext4 and xfs: its first blocks are archived and taken out under the writers, who notice nothing.
+    - `pause`: it is archived, its writers are stopped for some milliseconds, and it is emptied.
+    - `copytruncate`, only by name: it is archived and emptied; lines written in that very instant are lost.
 
-def _equal(stored: BinaryIO, original: BinaryIO, host: Host) -> bool:
-    from isal import igzip
-
-    with igzip.IGzipFile(fileobj=stored, mode="rb") as unpacked:  # type: ignore[no-untyped-call]
-        while True:
-            host.check_deadline()
-            piece = original.read(PIECE)
-            if _exactly(unpacked, len(piece) or 1) != piece:
-                return False
-            if not piece:
-                return True
-
-
-def _exactly(file: Any, count: int) -> bytes:
-    """Read so many bytes, or what is left; a decompressor may give less at a time."""
-    pieces = b""
-    while len(pieces) < count and (piece := file.read(count - len(pieces))):
-        pieces += piece
-    return pieces
+    Who writes the log is looked up in /proc: run it where the writers' processes can be seen, as their user or root.
+    What has the log open for reading, as `tail -F` or a log shipper, must know how to deal with files that get shorter.
+    """
+    return (yield from rotated(host, want))
 
 
 class Scan(Params):

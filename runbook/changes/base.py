@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from runbook.changes.values import Completed, Exchange, FileRef, Response, Stat
 from runbook.errors import Unsure
 from runbook.units import Secret
 from runbook.unknown import Unknown, then
 from runbook.value import sealed
+
+if TYPE_CHECKING:
+    from runbook.changes.rotation import Rotated, Rotation
 
 Content = bytes | Secret | FileRef
 Send = Callable[[Exchange], Response]
@@ -45,6 +48,7 @@ class Machine(Protocol):
     def produce(
         self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None, folder: bool = False
     ) -> Any: ...
+    def rotate(self, rotation: Rotation) -> Rotated | Unknown: ...
     def run(self, command: RunCommand) -> Completed | Unknown: ...
     def request(
         self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None

@@ -7,11 +7,12 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from runbook.changes import Stat
 from runbook.errors import TaskFailed
 from runbook.host.durable import Ledger, Meter, created, pour, rename_new
+from runbook.host.packing import packing
 from runbook.host.reading import PIECE, look, open_regular, require_file, resolve, status
 from runbook.host.refusals import (
     altered,
@@ -97,7 +98,7 @@ def _carry_over(ledger: Ledger, path: Path, to: Path, found: Stat, meter: Meter)
             while piece := source.read(PIECE):
                 pour(piece, descriptor)
                 meter(len(piece))
-            made = _like(descriptor, found)
+            made = alike(descriptor, found)
         expect(path, status(os.fstat(source.fileno())), found, ledger.made)
         rename_new(spare, to)
     ledger.note(to, made)
@@ -106,7 +107,7 @@ def _carry_over(ledger: Ledger, path: Path, to: Path, found: Stat, meter: Meter)
     os.unlink(path)
 
 
-def _like(descriptor: int, original: Stat) -> Stat:
+def alike(descriptor: int, original: Stat) -> Stat:
     """Give a new file the owner, mode and time of another."""
     if os.geteuid() == 0:
         os.fchown(descriptor, original.uid, original.gid)
@@ -134,7 +135,7 @@ def compress(ledger: Ledger, path: Path, to: Path, *, was: Stat, level: int, met
             expect(path, before, was, ledger.made)
             with created(spare) as descriptor:
                 _zip(source, descriptor, level, meter)
-                made = _like(descriptor, before)
+                made = alike(descriptor, before)
             if not before.same_as(status(os.fstat(source.fileno()))) or not before.same_as(look(path, follow=False)):
                 raise altered(path)  # it has grown, or another has taken its place
             rename_new(spare, to)
@@ -142,14 +143,7 @@ def compress(ledger: Ledger, path: Path, to: Path, *, was: Stat, level: int, met
 
 
 def _zip(source: BinaryIO, descriptor: int, level: int, meter: Meter) -> None:
-    """Compress without a name and a time in the header, so that the same content gives the same bytes."""
-    from isal import igzip
-
-    open_archive: Any = igzip.IGzipFile  # the library has no types
-    with (
-        open(descriptor, "wb", closefd=False) as out,
-        open_archive(filename="", mode="wb", compresslevel=level, fileobj=out, mtime=0) as archive,
-    ):
+    with packing(descriptor, level) as archive:
         while piece := source.read(PIECE):
             archive.write(piece)
             meter(len(piece))

@@ -11,7 +11,7 @@ from typing import Any
 
 from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import TaskFailed, TimedOut
-from runbook.host import altering, durable, sockets
+from runbook.host import altering, durable, rotating, sockets
 from runbook.host.durable import Ledger
 from runbook.host.facts import Facts, process_umask
 from runbook.host.files import Files
@@ -120,6 +120,8 @@ class LocalHost(Files):
 
     dial = sockets.dial
     connections = sockets.connections
+    custody = rotating.custody
+    born = rotating.born
 
     def client(self, name: str) -> Any:
         from runbook.host.clients import open_client
@@ -170,6 +172,8 @@ class LocalHost(Files):
         self, path: Path, make: Callable[[Path], Any], *, mode: int | None, was: Stat | None, folder: bool = False
     ) -> Any:
         return produce(self._ledger, self._at(path), make, mode=mode, was=was, folder=folder)
+
+    rotate = rotating.rotate
 
     def run(self, command: RunCommand) -> Completed:
         self.check_deadline()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import Unsure
@@ -17,6 +17,9 @@ from runbook.host.refusals import refusing
 from runbook.host.sketch import Sketch
 from runbook.host.view import View
 from runbook.unknown import Unknown
+
+if TYPE_CHECKING:
+    from runbook.changes.rotation import Rotated, Rotation
 
 V = TypeVar("V", bound=View)
 P = ParamSpec("P")
@@ -171,6 +174,17 @@ class Overlay(View):
             self._cast_doubt((str(path),))
         else:
             self._sketch.produce(path, self._reason, mode=mode, was=was)
+        return Unknown(self._reason)
+
+    @alone
+    def rotate(self, rotation: Rotation) -> Rotated | Unknown:
+        from runbook.host.rehearsal import rehearse
+
+        forbid("rotate")
+        rotation = rotation.within(self._alter)
+        rehearse(self, self._sketch, rotation, self._reason)
+        if isinstance(rotation.tell, Exchange):
+            self._doubts.server(rotation.tell.url, self._reason)
         return Unknown(self._reason)
 
     @alone

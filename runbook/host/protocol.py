@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from runbook.changes import Change, Completed, Exchange, Found, Machine, Response, Stat, Usage
 from runbook.units import Secret
+
+if TYPE_CHECKING:
+    from runbook.changes.rotation import Custody
 
 # Given the head of an answer (its body is empty), gives what takes each piece of the body; None leaves it unread.
 Taker = Callable[[Response], Callable[[bytes], object] | None]
@@ -93,6 +96,14 @@ class Host(Machine, Protocol):
 
     def sha256(self, path: Path) -> str:
         """Give the SHA-256 of a regular file in hex, read in pieces."""
+        ...
+
+    def custody(self, path: Path) -> Custody:
+        """Say who has a file, or a link itself, open for writing, and what it lies on."""
+        ...
+
+    def born(self, path: Path) -> int | None:
+        """Give when a file was made, in ns since the epoch; None where its file system does not remember that."""
         ...
 
     def readlink(self, path: Path) -> str | None:

@@ -140,6 +140,13 @@ class Sketch:
                 stat = replace(stat, uid=node.stat.uid, gid=node.stat.gid)
             self._put(spot, Node(stat, content=Pending(reason)))
 
+    def hold(self, path: Path) -> Stat | None:
+        """Give the status of what is there, and keep it so, though the real file goes on growing."""
+        node = self._tree.walk(path, follow=False).node
+        if node is not None:
+            self._tree.update(node)
+        return node.stat if node is not None else None
+
     # Within
 
     def _destination(self, verb: str, path: Path, was: Stat | None) -> Spot:

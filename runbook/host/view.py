@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import RLock
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from runbook.changes import FileRef, Found, Stat, Usage
 from runbook.errors import Unsure
@@ -19,6 +19,9 @@ from runbook.host.protocol import Host
 from runbook.host.reading import bounded, digest, require_file, uncollected
 from runbook.host.refusals import below, refusing
 from runbook.units import Secret
+
+if TYPE_CHECKING:
+    from runbook.changes.rotation import Custody
 
 _NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
@@ -129,6 +132,16 @@ class View:
             return content.sha256
         return self._real.sha256(content) if isinstance(content, Path) else digest(io.BytesIO(content), lambda: None)
 
+    def custody(self, path: Path) -> Custody:
+        from runbook.changes.rotation import Custody
+
+        node = self._there(path)
+        return Custody() if node.origin is None else self._real.custody(node.origin)
+
+    def born(self, path: Path) -> int | None:
+        node = self._there(path)
+        return None if node.origin is None else self._real.born(node.origin)
+
     def readlink(self, path: Path) -> str | None:
         path = self._at(path)
         if self._untouched():
@@ -196,6 +209,15 @@ class View:
             raise
         self._certain(spot.path)
         return spot.node
+
+    def _there(self, path: Path) -> Node:
+        """Give what is at a path, a link itself included."""
+        path = self._at(path)
+        with self.lock, refusing("look at", path):
+            node = self._look(path, follow=False)
+            if node is None:
+                raise fault(errno.ENOENT)
+            return node
 
     def _content(self, path: Path) -> bytes | FileRef | Path:
         """Give the content of a file written here, or where the real machine has it."""

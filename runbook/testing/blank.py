@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from runbook.changes import Completed, Exchange, Found, Response, Stat, Usage
+from runbook.changes.rotation import Custody
 from runbook.errors import TaskFailed
 from runbook.host.protocol import Taker
 from runbook.host.reading import matcher
@@ -97,6 +98,12 @@ class Blank:
 
     def sha256(self, path: Path) -> NoReturn:
         self.read(path)
+
+    def custody(self, path: Path) -> Custody:  # noqa: ARG002 - nobody works here
+        return Custody()
+
+    def born(self, path: Path) -> None:  # noqa: ARG002 - what is in memory has no past
+        return None
 
     def readlink(self, path: Path) -> None:  # noqa: ARG002 - there are no links
         return None

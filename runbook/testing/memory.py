@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from runbook.changes import Exchange, RunCommand, Send, Stat, Usage
+from runbook.changes.rotation import Rotated, Rotation
 from runbook.host import Host
 from runbook.host.drafts import new_stat
 from runbook.host.guard import forbid
@@ -84,6 +85,18 @@ class MemoryHost(Overlay):
                     mode = 0o755 if entry.stat().st_mode & 0o100 else 0o644
                     self._sketch.write(to, entry.read_bytes(), mode=mode, was=None, mtime=None)
         return made
+
+    def rotate(self, rotation: Rotation) -> Rotated:
+        content = self.read(rotation.source)
+        super().rotate(rotation)
+        drawn = self.stat(rotation.to, follow=False)
+        assert drawn is not None
+        self._sketch.write(
+            self._at(rotation.to), gzip.compress(content, mtime=0), mode=drawn.mode, was=drawn, mtime=None
+        )
+        if isinstance(rotation.tell, Exchange):
+            self._blank.ask(rotation.tell)
+        return Rotated(len(content))
 
     def run(self, command: RunCommand) -> Any:
         forbid("run")

@@ -1,0 +1,160 @@
+"""Rotating a log: what it holds goes into an archive, the log stays its writers', and no instant loses a line.
+
+By renaming: the log is put aside under a name that ends in `.rotating`, an empty one takes its place, the writers are
+told, and once nobody writes the old one any more it is compressed and removed. By cutting: see `cutting`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from runbook.changes import Exchange, Response, Stat
+from runbook.changes.rotation import Rotated, Rotation, Signal
+from runbook.errors import TaskFailed
+from runbook.host.altering import alike
+from runbook.host.custody import catches, custody
+from runbook.host.durable import Ledger, Meter, created, rename_new
+from runbook.host.packing import feed, packing
+from runbook.host.reading import look, open_regular, status
+from runbook.host.refusals import altered, ident, refusing, shown, vanished
+from runbook.host.spares import discard
+
+EVERY = 0.05  # seconds between two looks at who still writes
+
+
+class Means(NamedTuple):
+    """What of its host a rotation uses: progress and deadline, waiting, asking a server, the run's time in ns."""
+
+    meter: Meter
+    sleep: Callable[[float], object]
+    send: Callable[[Exchange], Response]
+    now: int
+
+
+def rotate(ledger: Ledger, rotation: Rotation, means: Means) -> Rotated:
+    """Rotate in the way that was planned; raises `Moved` where the log is not as it was then."""
+    from runbook.host.cutting import cut
+
+    with refusing("rotate", rotation.path):
+        return (_rename if rotation.method in {"rename", "reopen"} else cut)(ledger, rotation, means)
+
+
+def fit(path: Path, found: Stat | None, was: Stat) -> Stat:
+    """Give the status if it is of the file that was planned on and no line of it has gone; it may have grown."""
+    if found is None:
+        raise vanished(path)
+    if not found.is_file or ident(found) != ident(was) or found.links != 1 or found.size < was.size:
+        raise altered(path)
+    return found
+
+
+def publish(ledger: Ledger, spare: Path, to: Path, made: Stat) -> None:
+    """Give a finished file its name, never another's, and remember that its folder is to be flushed."""
+    with refusing("write the archive", to):
+        rename_new(spare, to)
+    ledger.note(to, made)
+
+
+def _rename(ledger: Ledger, rotation: Rotation, means: Means) -> Rotated:
+    found = fit(rotation.source, look(rotation.source, follow=False), rotation.was)
+    if rotation.rest is None:
+        publish(ledger, rotation.path, rotation.aside, found)
+        moved = look(rotation.aside, follow=False)
+        if moved is None or ident(moved) != ident(found):  # another file took its name between the two calls
+            rename_new(rotation.aside, rotation.path)
+            raise altered(rotation.path)
+    _renew(ledger, rotation, found)
+    ledger.flush()
+    _tell(rotation)
+    if isinstance(rotation.tell, Exchange):
+        _ask(rotation, rotation.tell, means)
+    _await_release(rotation, means)
+    return _store(ledger, rotation, means)
+
+
+def _renew(ledger: Ledger, rotation: Rotation, old: Stat) -> None:
+    """Have an empty log where none is, with the old one's owner and mode; where that cannot be, its writers make it."""
+    if os.geteuid() not in {0, old.uid} or look(rotation.path, follow=False) is not None:
+        return
+    with ledger.spares.beside(rotation.source) as spare:
+        with created(spare) as descriptor:
+            if os.geteuid() == 0:
+                os.fchown(descriptor, old.uid, old.gid)
+            else:
+                with suppress(PermissionError):  # a group that is not ours
+                    os.fchown(descriptor, -1, old.gid)
+            os.fchmod(descriptor, old.mode)
+            made = status(os.fstat(descriptor))
+        try:
+            rename_new(spare, rotation.path)
+        except FileExistsError:  # a writer was faster
+            discard(spare)
+    ledger.note(rotation.path, made)
+
+
+def _tell(rotation: Rotation) -> None:
+    for pid in rotation.tell.pids if isinstance(rotation.tell, Signal) else ():
+        assert isinstance(rotation.tell, Signal)
+        if catches(pid, rotation.tell.number) is False:
+            raise TaskFailed(
+                f"process {pid} has no handler for the signal, and would be ended by it", hint=_rest(rotation)
+            )
+        with suppress(ProcessLookupError):  # it has ended, and lets go of the log with that
+            os.kill(pid, rotation.tell.number)
+
+
+def _ask(rotation: Rotation, exchange: Exchange, means: Means) -> None:
+    answer = means.send(exchange)
+    if not 200 <= answer.status < 300:
+        raise TaskFailed(f"asked to open its log anew, {exchange.url} answered {answer.status}", hint=_rest(rotation))
+
+
+def _await_release(rotation: Rotation, means: Means) -> None:
+    """Wait until nobody writes what was put aside: then nobody ever will, since it cannot be opened by its old name."""
+    until = time.monotonic() + rotation.patience
+    while True:
+        who = custody(rotation.aside)
+        if who.unseen is not None:
+            raise TaskFailed(
+                f"whether {shown(rotation.path)} was opened anew is not known: {who.unseen}", hint=_rest(rotation)
+            )
+        if not who.writers:
+            return
+        if time.monotonic() >= until:
+            raise TaskFailed(
+                f"{' and '.join(map(str, who.writers))} did not open {shown(rotation.path)} anew within"
+                f" {rotation.patience:g} s",
+                hint=_rest(rotation),
+            )
+        means.sleep(EVERY)
+
+
+def _rest(rotation: Rotation) -> str:
+    return f"nothing is lost: its lines are in {shown(rotation.aside)}, and the next run goes on from there"
+
+
+def _store(ledger: Ledger, rotation: Rotation, means: Means) -> Rotated:
+    """Compress what was put aside, and remove it once the archive is on the disk."""
+    descriptor = open_regular(rotation.aside, follow=False)
+    try:
+        before = status(os.fstat(descriptor))
+        with ledger.spares.beside(rotation.source) as spare:
+            with created(spare) as out:
+                with packing(out, rotation.level) as archive:
+                    feed(archive, descriptor, 0, before.size, means.meter)
+                made = alike(out, replace(before, mtime=means.now))
+            if not before.same_as(status(os.fstat(descriptor))):
+                raise altered(rotation.aside)
+            publish(ledger, spare, rotation.to, made)
+    finally:
+        os.close(descriptor)
+    ledger.flush()
+    os.unlink(rotation.aside)
+    ledger.note(rotation.aside)
+    return Rotated(before.size)

@@ -1,0 +1,1 @@
+"""What rotates a log that is written meanwhile: `logs.rotate` is the task."""
