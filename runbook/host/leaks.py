@@ -8,6 +8,12 @@ from runbook.forms import forms_of
 from runbook.units import Secret
 
 
+def byte_forms(secrets: Iterable[Secret]) -> set[bytes]:
+    """Give every form of the secrets in bytes; none of those that are too short."""
+    texts = {form for secret in secrets for form in forms_of(secret.reveal())}
+    return {text.encode("utf-8", "surrogateescape") for text in texts}
+
+
 class Leaks:
     """Finds secrets in a content that comes in pieces, also one that two pieces share.
 
@@ -15,8 +21,7 @@ class Leaks:
     """
 
     def __init__(self, secrets: Iterable[Secret], more: Iterable[bytes] = ()) -> None:
-        texts = {form for secret in secrets for form in forms_of(secret.reveal())}
-        forms = {*(text.encode("utf-8", "surrogateescape") for text in texts), *more}
+        forms = {*byte_forms(secrets), *more}
         # What holds another form is found by that one.
         self._forms = sorted(form for form in forms if not any(other != form and other in form for other in forms))
         self._overlap = max(map(len, self._forms), default=1) - 1

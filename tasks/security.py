@@ -1,0 +1,99 @@
+"""Keys that are kept secret, and a service whose controls hold: both looked at from outside."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field
+
+from runbook.errors import TaskFailed
+from runbook.host import Host
+from runbook.host.refusals import shown
+from runbook.task import Params, task
+from runbook.units import Secret
+
+from .auditing.traces import MOST, needles_of, places
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str | Path) else value
+
+
+class ScanLogs(Params):
+    """Which logs are looked through, and for which secrets."""
+
+    paths: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = Field(
+        validation_alias=AliasChoices("paths", "path"),
+        min_length=1,
+        description="files, `.gz` ones too, or folders with all that is in them; a name may be a shell pattern",
+    )
+    secrets: dict[str, Secret] | None = Field(
+        None, description="secrets by the names they are told by; without it, all that the run knows"
+    )
+
+
+@task(
+    kind="probe",
+    returns={
+        "found": "each place: file, line, secret (its name)",
+        "files": "how many files were looked through",
+        "bytes": "their size",
+        "unread": "for each file that could not be read: why",
+    },
+)
+def scan_logs(want: ScanLogs, host: Host) -> dict[str, Any]:
+    """Look for secrets in logs, and fail if one is there; the place is told, the secret never.
+
+    A secret is known in every form: as it is, escaped for JSON, Python, a shell or a URL, in hexadecimal, in base64 at
+    any offset; of a form of 24 bytes or more either half is enough, so one that was cut in two is found. Files are
+    read in pieces, so they may be large. A file that cannot be read fails the step too: nobody knows what is in it.
+    """
+    given = {f"secret {number}": each for number, each in enumerate(host.secrets, 1)}
+    secrets = want.secrets if want.secrets is not None else {n: s for n, s in given.items() if len(s) >= 8}
+    if not secrets:
+        raise TaskFailed("there is no secret to look for", hint='name some: `secrets: {API_KEY: "{{ API_KEY }}"}`')
+    files = _files(want.paths, host)
+    needles = needles_of(secrets)
+    found: list[dict[str, Any]] = []
+    unread: dict[str, str] = {}
+    for path in files:
+        try:
+            found += [{"file": str(path), "line": line, "secret": name} for line, name in places(host, path, needles)]
+        except TaskFailed as error:
+            unread[str(path)] = error.message
+    data = {"found": found, "files": len(files), "bytes": sum(files.values()), "unread": unread}
+    if found or unread:
+        raise TaskFailed(_verdict(found, unread), hint=_advice(found), data=data)
+    return data
+
+
+def _files(paths: tuple[Path, ...], host: Host) -> dict[Path, int]:
+    """Give the regular files, with their sizes; TaskFailed where none is there, for that is no clean bill."""
+    found: dict[Path, int] = {}
+    for path in paths:
+        pattern = re.search(r"[*?\[]", path.name)
+        there = None if pattern else host.stat(path)
+        if there is not None and not there.is_folder:
+            found[path] = there.size
+            continue
+        matches = host.find(path.parent, path.name) if pattern else host.find(path, recursive=True)
+        found |= {each.path: each.stat.size for each in matches if each.stat.is_file}
+    if not found:
+        raise TaskFailed(f"there is no log {', '.join(map(shown, paths))}", hint="where are they? name them in `paths`")
+    return dict(sorted(found.items()))
+
+
+def _verdict(found: list[dict[str, Any]], unread: dict[str, str]) -> str:
+    places = [f"{shown(each['file'])}:{each['line']} ({each['secret']})" for each in found]
+    more = f" and {len(places) - 10} more" if len(places) > 10 else ""
+    told = [f"a secret stands in {', '.join(places[:10])}{more}"] if found else []
+    return "; ".join([*told, *unread.values()])
+
+
+def _advice(found: list[dict[str, Any]]) -> str | None:
+    if not found:
+        return "read them as a user who may, or mend them"
+    full = ", the first ones of each file" if len(found) >= MOST else ""
+    return f"whoever reads the logs has it: make a new one, then remove the lines{full}"
