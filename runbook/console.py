@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TextIO
 
 from runbook import events as ev
-from runbook.lines import DEEP, Line, clean, play_lines, recap_lines, run_line, step_lines
+from runbook.crowd import Crowd
+from runbook.lines import DEEP, MANY, Line, clean, play_lines, recap_lines, run_line, step_lines
 from runbook.report import Counts, Key
 from runbook.wire import event_json
 
@@ -27,6 +28,7 @@ class PlainConsole:
 
     `verbosity` -1 is quiet: nothing unless the run fails, and then the failures, the counts and the report's path, told
     at the end, for a failure may yet be rescued. 0 tells steps and changes, 1 and more also output and returned data.
+    Of many hosts 0 tells a few a step, and every failure.
     """
 
     def __init__(
@@ -45,7 +47,8 @@ class PlainConsole:
         self.report = report
         self.counts = Counts()
         self._started: ev.RunStarted | None = None
-        self._failed: list[ev.Result] = []
+        self._failed: dict[Key, ev.Result] = {}
+        self._crowd: Crowd | None = None
         self._items: dict[Key, list[ev.Result]] = {}
 
     def __call__(self, event: ev.Event) -> None:
@@ -60,6 +63,9 @@ class PlainConsole:
         """Leave the terminal as it was."""
 
     def _lines(self, event: ev.Event) -> Iterator[Line]:
+        crowd = self._crowd
+        if crowd is not None and crowd.ends(event):
+            yield from crowd.lines()
         match event:
             case ev.RunStarted():
                 self._begin(event)
@@ -69,16 +75,21 @@ class PlainConsole:
             case ev.ItemFinished():
                 self._collect(event.result)
             case ev.StepFinished():
-                yield from self._step(self._finish(event.result))
+                result = self._finish(event.result)
+                if crowd is None or crowd.shows(result):
+                    yield from self._step(result)
+            case ev.Rescued(step) if crowd is not None:
+                self._rescue(step)
+                crowd.rescue(step)
             case ev.Rescued(step):
-                self.counts.rescue(step)
+                self._rescue(step)
                 yield f"{DEEP}rescued: {step.index} {step.name}{self._on(step.host)}", "forgiven"
             case ev.Output(step, _, line) if self.verbosity > 0:
                 yield f"{DEEP}| {self._of(step.host)}{line.rstrip().rpartition(chr(13))[2]}", "dim"
             case ev.Note(text, where):
                 yield f"note: {text}" + (f" ({where})" if where else ""), "note"
             case ev.RunFinished():
-                yield from recap_lines(self.counts, event, self.mode, self.report)
+                yield from recap_lines(self.counts, event, self.mode, self.report, self._failed.values())
 
     def _quietly(self, event: ev.Event) -> Iterator[Line]:
         match event:
@@ -87,21 +98,19 @@ class PlainConsole:
             case ev.ItemFinished():
                 self._collect(event.result)
             case ev.StepFinished():
-                result = self._finish(event.result)
-                if result.status in {"failed", "unreachable"} and not (result.ignored or result.rescued):
-                    self._failed.append(result)
+                self._finish(event.result)
             case ev.Rescued(step):
-                self.counts.rescue(step)
-                self._failed = [result for result in self._failed if result.step != step]
+                self._rescue(step)
             case ev.RunFinished() if event.status != "ok":
                 if self._started:
                     yield run_line(self._started)
-                for result in self._failed:
+                for result in self._failed.values():
                     yield from self._step(result)
-                yield from recap_lines(self.counts, event, self.mode, self.report)
+                yield from recap_lines(self.counts, event, self.mode, self.report, self._failed.values())
 
     def _begin(self, event: ev.RunStarted) -> None:
         self._started, self.mode, self.counts = event, event.mode, Counts(event.hosts)
+        self._crowd = Crowd(event.mode) if len(event.hosts) > MANY and self.verbosity <= 0 else None
 
     def _collect(self, item: ev.Result) -> None:
         self._items.setdefault((item.step.index, item.step.host), []).append(item)
@@ -110,7 +119,13 @@ class PlainConsole:
         items = self._items.pop((result.step.index, result.step.host), None)
         whole = result if result.items is not None or items is None else replace(result, items=items, entry=None)
         self.counts.add(whole)
+        if whole.status in {"failed", "unreachable"} and not (whole.ignored or whole.rescued):
+            self._failed[whole.step.index, whole.step.host] = whole
         return whole
+
+    def _rescue(self, step: ev.StepId) -> None:
+        self.counts.rescue(step)
+        self._failed.pop((step.index, step.host), None)
 
     def _step(self, result: ev.Result) -> Iterator[Line]:
         many = self._started is not None and len(self._started.hosts) > 1

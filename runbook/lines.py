@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from runbook import events as ev
@@ -13,6 +13,7 @@ from runbook.units import Duration
 Line = tuple[str, str]
 DEEP, DEEPER = " " * 6, " " * 8
 TAIL = 20
+MANY = 20  # hosts of a run that are told one by one
 MOST = 50  # changes of a step that are shown without -v
 DATA = 2000
 CONTROL = [*range(9), *range(10, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -30,21 +31,26 @@ def run_line(event: ev.RunStarted) -> Line:
 
 
 def play_lines(event: ev.PlayStarted) -> Iterator[Line]:
-    shown = ", ".join(event.hosts[:5]) + (f" and {len(event.hosts) - 5} more" if len(event.hosts) > 5 else "")
     yield "", ""
-    yield f"play {event.name!r} on {shown or 'no host'}", "head"
+    yield f"play {event.name!r} on {listed(event.hosts, 5) or 'no host'}", "head"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Name so many at most: `a, b and 3 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def step_lines(result: ev.Result, *, mode: ev.Mode, verbosity: int, diff: bool, host: bool) -> Iterator[Line]:
     """Tell of a finished step: one line, and under it what changed, what failed and why."""
     step = result.step
     where = f" on {step.host}" if host else ""
-    name = f"{step.index:>3} {_word(result, mode):<12} {step.name}{where}"
+    name = f"{step.index:>3} {word_of(result, mode):<12} {step.name}{where}"
     yield f"{name}{_aside(result)}", _style(result)
     items = result.items or []
     for item in items:
-        if item.status != "ok" or verbosity > 0 or _said(item):
-            yield f"{DEEP}{_word(item, mode):<12} {item.item}{_aside(item)}", _style(item)
+        if item.status != "ok" or verbosity > 0 or said_of(item):
+            yield f"{DEEP}{word_of(item, mode):<12} {item.item}{_aside(item)}", _style(item)
             yield from _below(item, verbosity=verbosity, diff=diff)
     if not items or _unlike(result, items):
         yield from _below(result, verbosity=verbosity, diff=diff, changes=not items)
@@ -57,7 +63,8 @@ def _unlike(result: ev.Result, items: list[ev.Result]) -> bool:
     return result.status == "failed" and not any(item.status == "failed" for item in items)
 
 
-def _word(result: ev.Result, mode: ev.Mode) -> str:
+def word_of(result: ev.Result, mode: ev.Mode) -> str:
+    """Give the word for what became of a step; a failure that counts is in capitals."""
     if result.status == "failed":
         return "FAILED" if not (result.ignored or result.rescued) else "failed"
     if result.status == "changed" and mode == "check" and not result.forced:
@@ -100,7 +107,7 @@ def _below(result: ev.Result, *, verbosity: int, diff: bool, changes: bool = Tru
         yield from _change(change, told=bad, diff=diff)
     if most < len(shown):
         yield f"{DEEP}... and {len(shown) - most:,} more changes; the report has them all, and -v shows them", "dim"
-    if not bad and (said := _said(result)):
+    if not bad and (said := said_of(result)):
         yield from _labelled("", said, "")
     if verbosity > 0 and result.data:
         told = dict(result.data)
@@ -128,7 +135,7 @@ def _tail(data: dict[str, Any]) -> Iterator[Line]:
             yield from ((f"{DEEPER}| {line}", "dim") for line in lines[-TAIL:])
 
 
-def _said(result: ev.Result) -> str:
+def said_of(result: ev.Result) -> str:
     """Give what a step wants to be shown: what a directive says, or the `msg` of what the task returned."""
     if result.reason is not None and result.status in {"ok", "changed"}:
         return result.reason
@@ -151,19 +158,45 @@ def _labelled(label: str, text: str, style: str) -> Iterator[Line]:
         yield f"{DEEP}{' ' * len(start) if number else start}{line}", style
 
 
-def recap_lines(counts: Counts, finished: ev.RunFinished, mode: ev.Mode, report: str | None) -> Iterator[Line]:
-    """Tell how it ended: the counts of every host, the status, the report's path on a line of its own."""
+def recap_lines(
+    counts: Counts, finished: ev.RunFinished, mode: ev.Mode, report: str | None, failed: Iterable[ev.Result] = ()
+) -> Iterator[Line]:
+    """Tell how it ended: the counts of every host, the status, the report's path on a line of its own.
+
+    Of many hosts those with the same counts are told together, and where they `failed`, each by its name.
+    """
     yield "", ""
-    width = max(map(len, counts.hosts), default=0)
-    for host, count in counts.hosts.items():
-        style = "failed" if count["failed"] or count["unreachable"] else "changed" if count["changed"] else "ok"
-        yield f"{host:<{width}}  {tally(count)}", style
+    if len(counts.hosts) > MANY:
+        yield from _folded(counts, failed)
+    else:
+        width = max(map(len, counts.hosts), default=0)
+        yield from ((f"{host:<{width}}  {tally(count)}", _weight(count)) for host, count in counts.hosts.items())
     told = f"{finished.status}, exit {finished.exit_code}" if finished.exit_code else finished.status
     took = duration(finished.duration_s or 0)
     style = "ok" if finished.status == "ok" else "failed"
     yield told + (f", in {took}" if took else "") + (f" ({MODES[mode]})" if mode in MODES else ""), style
     if report:
         yield f"report: {report}", ""
+
+
+def _folded(counts: Counts, failed: Iterable[ev.Result]) -> Iterator[Line]:
+    places: dict[tuple[int, str], list[ev.Result]] = {}
+    for result in failed:
+        places.setdefault((result.step.index, result.step.name), []).append(result)
+    for (index, name), results in sorted(places.items()):
+        error = results[0].error
+        why = f": {error.message.splitlines()[0]}" if len(results) == 1 and error and error.message else ""
+        yield f"failed at {index} {name} on {', '.join(result.step.host for result in results)}{why}", "failed"
+    alike: dict[str, list[str]] = {}
+    for host, count in counts.hosts.items():
+        alike.setdefault(tally(count), []).append(host)
+    for told, hosts in sorted(alike.items(), key=lambda pair: len(pair[1])):
+        who = f"{len(hosts):,} hosts" if len(hosts) > 1 else hosts[0]
+        yield f"{who}  {told}", _weight(counts.hosts[hosts[0]])
+
+
+def _weight(count: dict[str, int]) -> str:
+    return "failed" if count["failed"] or count["unreachable"] else "changed" if count["changed"] else "ok"
 
 
 def tally(count: dict[str, int]) -> str:

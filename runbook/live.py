@@ -10,7 +10,7 @@ from rich.text import Text
 
 from runbook import events as ev
 from runbook.console import PlainConsole
-from runbook.lines import clean
+from runbook.lines import clean, listed
 from runbook.report import Key
 from runbook.units import human_bytes
 
@@ -32,7 +32,10 @@ STYLES = {
 
 
 class LiveConsole(PlainConsole):
-    """A plain console with colours, a spinner for every step at work, and a bar for what says how far it is."""
+    """A plain console with colours, a spinner for every step at work, and a bar for what says how far it is.
+
+    Of many hosts there is one bar for the step that they are at: how many are through, and who is at work.
+    """
 
     def __init__(self, stream: TextIO, **told: Any) -> None:
         super().__init__(stream, **told)
@@ -49,13 +52,18 @@ class LiveConsole(PlainConsole):
             refresh_per_second=8,
         )
         self._tasks: dict[Key, TaskID] = {}
-        self._total = 0
+        self._total = self._hosts = 0
+        self._at_work: dict[str, None] = {}
 
     def __call__(self, event: ev.Event) -> None:
         match event:
             case ev.RunStarted():
                 self._total = event.steps
                 self._progress.start()
+            case ev.PlayStarted(_, hosts):
+                self._hosts = len(hosts)
+            case ev.StepStarted() | ev.StepFinished() if self._crowd is not None:
+                self._count(event)
             case ev.StepStarted(step, _):
                 self._work(step)
             case ev.Progress():
@@ -84,7 +92,25 @@ class LiveConsole(PlainConsole):
             self._tasks[key] = self._progress.add_task(name, total=None, far="")
         return self._tasks[key]
 
+    def _count(self, event: ev.StepStarted | ev.StepFinished) -> None:
+        """Show how far the hosts of a step are."""
+        step = event.step if isinstance(event, ev.StepStarted) else event.result.step
+        task = self._tasks.get((step.index, ""))
+        if task is None:
+            while self._tasks:
+                self._progress.remove_task(self._tasks.popitem()[1])
+            name = clean(f"{step.index}/{max(self._total, step.index)} {step.name}")
+            task = self._tasks[step.index, ""] = self._progress.add_task(name, total=self._hosts, far="")
+        if isinstance(event, ev.StepStarted):
+            self._at_work[step.host] = None
+        else:
+            self._at_work.pop(step.host, None)
+            self._progress.advance(task)
+        self._progress.update(task, far=clean(listed([*self._at_work], 3)))
+
     def _far(self, event: ev.Progress) -> None:
+        if self._crowd is not None:
+            return  # the bar counts the hosts
         done, total = (
             human_bytes(int(n)) if event.unit == "B" else f"{n:g}{event.unit}" for n in (event.done, event.total)
         )

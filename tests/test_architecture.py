@@ -41,11 +41,12 @@ FLOORS = {
     "hosts": 4,  # and of whom
     "envfile": 1,  # `.env` files, which no one else may read
     "service": 6,  # the reference service: it stands apart, see below
-    "console": 5,  # the one place that prints
+    "crowd": 5,  # the same of many hosts, in few lines
+    "console": 6,  # the one place that prints
     "folder": 5,  # one run's own folder
     "registry": 5,  # from a name to a task
-    "live": 6,  # a display for terminals
-    "screens": 7,  # which of them is fit
+    "live": 7,  # a display for terminals
+    "screens": 8,  # which of them is fit
     "store": 6,  # the runs that are kept
     "plan": 6,  # every error before anything is touched
     "engine": 7,  # runs a plan

@@ -105,6 +105,105 @@ def test_several_hosts_are_named_and_counted():
     assert "web2  ok 1; rescued 1\n" in text
 
 
+CROWD = tuple(f"api-{number}" for number in range(1, 1001))
+MANY = replace(STARTED, hosts=CROWD)
+
+
+def of_all(index, status, but=None, **how):
+    """Give a step of a thousand hosts, and what it came to on some of them."""
+    for host in CROWD:
+        yield ev.StepStarted(step(index, host), "2025-03-01T02:00:00Z")
+        yield (but or {}).get(host) or result(index, status, host, **how)
+
+
+def test_of_many_hosts_what_is_as_it_was_is_counted():
+    failed = result(3, "failed", "api-17", error=ev.Failure("TaskFailed", "refused\nin full", "is it up?"))
+    changed = {host: result(2, "changed", host, changes=[{**WRITE, "applied": True}]) for host in CROWD[:12]}
+    text = told(
+        MANY,
+        ev.PlayStarted("upkeep", CROWD),
+        *of_all(1, "ok"),
+        *of_all(2, "ok", changed),
+        *of_all(3, "ok", {"api-17": failed}),
+        *of_all(4, "skipped", {"api-17": ev.Note("api-17 is out")}, reason="when: nightly"),
+        ev.RunFinished("failed", 1, "2025-03-01T02:00:09Z", 9.0),
+    )
+    lines = text.splitlines()
+    assert lines[2:4] == [
+        "play 'upkeep' on api-1, api-2, api-3, api-4, api-5 and 995 more",
+        "  1 ok           step 1 on 1,000 hosts",
+    ]
+    assert sum(line.startswith("  2 changed") for line in lines) == 10
+    assert "  2 all          step 2: 988 ok, 12 changed" in lines
+    at = lines.index("  3 FAILED       step 3 on api-17  (250ms)")
+    assert lines[at + 1 : at + 6] == [
+        "      error: refused",
+        "             in full",
+        "      hint: is it up?",
+        "      at: daily.yml:3:5",
+        "  3 all          step 3: 999 ok, 1 failed: api-17 (refused)",
+    ]
+    assert "  4 skipped      step 4 on 999 hosts" in lines
+    assert lines[-5:] == [
+        "failed at 3 step 3 on api-17: refused",
+        "api-17  ok 2, failed 1",
+        "12 hosts  ok 2, changed 1, skipped 1",
+        "987 hosts  ok 3, skipped 1",
+        "failed, exit 1, in 9.0s",
+    ]
+
+
+def test_of_many_hosts_every_failure_is_named_and_rescues_together():
+    failed = {host: result(1, "failed", host, error=ev.Failure("E", f"{host} is down")) for host in CROWD[:40]}
+    ignored = {"api-50": result(1, "failed", "api-50", ignored=True, error=ev.Failure("E", "never mind"))}
+    rescued = [ev.Rescued(step(1, host)) for host in CROWD[:30]]
+    end = ev.RunFinished("failed", 1, "2025-03-01T02:00:09Z", 9.0)
+    text = told(MANY, *of_all(1, "ok", failed | ignored), *rescued, *of_all(2, "ok"), end)
+    assert text.count("error: api-") == 40
+    named = ", ".join(CROWD[:40])
+    assert f"  1 all          step 1: 959 ok, 1 failed, 40 failed: {named}\n" in text
+    assert (
+        "  1 rescued      step 1 on api-1, api-2, api-3, api-4, api-5, api-6, api-7, api-8, api-9, api-10 and 20 more\n"
+        in text
+    )
+    assert f"failed at 1 step 1 on {', '.join(CROWD[30:40])}\n" in text
+    quiet = told(MANY, *of_all(1, "ok", failed | ignored), *rescued, end, verbosity=-1)
+    assert quiet.count("error: api-") == 10
+    assert "959 hosts  ok 1\n" in quiet
+
+
+def test_of_many_hosts_all_are_told_when_asked_for():
+    loud = told(MANY, *of_all(1, "ok"), DONE, verbosity=1)
+    assert loud.count("  1 ok           step 1 on api-") == 1000
+
+
+def test_of_a_few_of_many_hosts_nothing_is_told_twice():
+    some = [result(1, "ok", host, data={"msg": f"I am {host}"}) for host in CROWD[:3]]
+    lines = told(MANY, *some, DONE).splitlines()
+    assert lines[1:5] == [
+        "  1 ok           step 1 on api-1  (250ms)",
+        "      I am api-1",
+        "  1 ok           step 1 on api-2  (250ms)",
+        "      I am api-2",
+    ]
+    assert not any("hosts" in line or "all" in line for line in lines[1:7])
+
+
+def test_a_terminal_shows_how_many_of_many_hosts_are_through(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    screen = LiveConsole(stream)
+    for event in (MANY, ev.PlayStarted("upkeep", CROWD), *of_all(1, "ok")):
+        screen(event)
+    (task,) = screen._progress.tasks
+    assert (task.completed, task.total) == (1000, 1000)
+    for host in CROWD[:5]:
+        screen(ev.StepStarted(step(2, host), ""))
+    (task,) = screen._progress.tasks
+    assert (task.completed, task.fields["far"]) == (0, "api-1, api-2, api-3 and 2 more")
+    screen.close()
+
+
 def test_a_loop_shows_the_items_that_matter():
     events = [
         ev.ItemFinished(ev.Result(step(1), "ok", item="a")),
