@@ -62,5 +62,7 @@ INSTEAD = {
     "os.rmdir": "yield a Remove change instead",
     "os.mkdir": "yield a MakeFolder change instead",
     "os.chmod": "yield a Chmod change instead",
+    "os.kill": "yield a Stop change instead",
+    "socket.sendto": "yield a Deliver change instead",
     "open": "yield a Write change instead",
 }

@@ -15,6 +15,7 @@ from runbook.host.refusals import altered, refusing, shown
 from runbook.units import Secret
 from runbook.unknown import Unknown
 
+SMALL = 10**6  # bytes; an overlay holds no more of a real file that is added to
 Kept = bytes | Secret | FileRef | Pending
 
 
@@ -68,3 +69,11 @@ def keep(tree: Tree, content: Content) -> tuple[Kept, int]:
     if node.content is None:
         return FileRef(node.origin or content.path, content.size, content.sha256), content.size
     return node.content, content.size
+
+
+def joined(tree: Tree, node: Node, more: bytes | Unknown, reason: str) -> Kept:
+    """Give a file's content with more at its end; of one that is large, only a run has to know it."""
+    held: Kept | None = node.content
+    if held is None and node.origin is not None and node.stat.size <= SMALL:
+        held = tree.real.read(node.origin)
+    return held + more if isinstance(held, bytes) and isinstance(more, bytes) else Pending(reason)

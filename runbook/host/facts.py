@@ -15,7 +15,7 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class Facts(Mapping[str, Any]):
-    """`os`, `system`, `arch`, `hostname`, `python`, `user`, `cpus`, `cpu`, `memory` (bytes) as a mapping."""
+    """`os`, `system`, `boot_id`, `arch`, `hostname`, `python`, `user`, `cpus`, `cpu`, `memory` (bytes) as a mapping."""
 
     def __init__(self) -> None:
         self._known: dict[str, Any] = {}
@@ -74,9 +74,15 @@ def _memory() -> int:
     return int(psutil.virtual_memory().total)
 
 
+def boot_id() -> str:
+    """Give what tells this boot of the machine from any other; empty where the system has no such thing."""
+    return "".join(_lines("/proc/sys/kernel/random/boot_id")[:1])
+
+
 FINDERS: Mapping[str, Callable[[], Any]] = {
     "os": _os,
     "system": lambda: os.uname().sysname,
+    "boot_id": boot_id,
     "arch": lambda: os.uname().machine,
     "hostname": lambda: os.uname().nodename,
     "python": lambda: ".".join(map(str, sys.version_info[:3])),

@@ -11,7 +11,7 @@ from typing import Any
 
 from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import TaskFailed, TimedOut
-from runbook.host import altering, durable, rotating, sockets
+from runbook.host import adding, altering, detached, durable, ending, rotating, sending, sockets
 from runbook.host.durable import Ledger
 from runbook.host.facts import Facts, process_umask
 from runbook.host.files import Files
@@ -122,6 +122,7 @@ class LocalHost(Files):
     connections = sockets.connections
     custody = rotating.custody
     born = rotating.born
+    alive = ending.alive
 
     def client(self, name: str) -> Any:
         from runbook.host.clients import open_client
@@ -194,6 +195,11 @@ class LocalHost(Files):
             ),
             self._listener,
         )
+
+    append = adding.append
+    start = detached.start
+    end = ending.end
+    deliver = sending.deliver
 
     def request(
         self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None

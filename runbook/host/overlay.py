@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import Unsure
+from runbook.host import imagining
 from runbook.host.doubts import Doubts
 from runbook.host.guard import forbid
 from runbook.host.protocol import Host, Listener, Taker
@@ -196,6 +197,12 @@ class Overlay(View):
         predict_start(self._tree, self._doubts, command, cwd=self.cwd, env=self.env)
         self._cast_doubt(command.affects)
         return Unknown(self._reason)
+
+    alive = imagining.alive
+    append = alone(imagining.append)
+    start = alone(imagining.start)
+    end = alone(imagining.end)
+    deliver = alone(imagining.deliver)
 
     @alone
     def request(

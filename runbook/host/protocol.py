@@ -12,6 +12,7 @@ from runbook.units import Secret
 
 if TYPE_CHECKING:
     from runbook.changes.rotation import Custody
+    from runbook.changes.services import Process
 
 # Given the head of an answer (its body is empty), gives what takes each piece of the body; None leaves it unread.
 Taker = Callable[[Response], Callable[[bytes], object] | None]
@@ -161,6 +162,10 @@ class Host(Machine, Protocol):
 
     def connections(self, port: int, *, address: str, states: Collection[str], without: Collection[str] = ()) -> int:
         """Count the TCP connections to a port of the machine at an address, in these states; not those of `without`."""
+        ...
+
+    def alive(self, process: Process) -> bool:
+        """Say whether this very process is running: not one that has got its id since."""
         ...
 
     def client(self, name: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from runbook.changes import Content, Stat
 from runbook.errors import TaskFailed
 from runbook.host.altering import refuse_mount
-from runbook.host.drafts import Kept, keep, new_stat, permit_reading, second_name, symbolic
+from runbook.host.drafts import Kept, joined, keep, new_stat, permit_reading, second_name, symbolic
 from runbook.host.index import Node, Pending, Spot, Tree
 from runbook.host.permits import fault, may, permit
 from runbook.host.reading import require_file
@@ -48,6 +48,23 @@ class Sketch:
             spot = self._destination("produce", path, was)
             permit(self._tree, spot.folder, spot.node and spot.node.stat)
             self._place(spot, mode=mode, size=Unknown(reason), content=Pending(reason))
+
+    def append(self, path: Path, content: bytes | Unknown, reason: str) -> None:
+        with refusing("add to", path):
+            spot = self._tree.walk(path, follow=True)
+            node = spot.node
+            if node is None:
+                permit(self._tree, spot.folder)
+                kept: Kept = Pending(reason) if isinstance(content, Unknown) else content
+                size = Unknown(reason) if isinstance(content, Unknown) else len(content)
+                self._place(spot, mode=None, size=size, content=kept)
+                return
+            require_file("add to", path, node.stat)
+            if not may(node.stat, 2):
+                raise fault(errno.EACCES)
+            whole = joined(self._tree, node, content, reason)
+            size = Unknown(reason) if isinstance(content, Unknown) else node.stat.size + len(content)
+            self._tree.update(node._replace(stat=replace(node.stat, size=size, mtime=self._tree.now), content=whole))
 
     def remove(self, path: Path, *, was: Stat) -> None:
         nameable("remove", path)

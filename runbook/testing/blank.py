@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Self
 
 from runbook.changes import Completed, Exchange, Found, Response, Stat, Usage
 from runbook.changes.rotation import Custody
+from runbook.changes.services import Process
 from runbook.errors import TaskFailed
 from runbook.host.protocol import Taker
 from runbook.host.reading import matcher
@@ -46,6 +47,8 @@ class Blank:
     ) -> None:
         self.secrets = secrets
         self.now, self.cwd, self.env, self.umask, self.facts = now, cwd, env, umask, facts
+        self.living: set[Process] = set()
+        self.dead: set[Process] = set()
         self._file_systems = file_systems
         self._answers = {question: list(told) for question, told in answers.items()}
         above = {parent for mount in file_systems for parent in (mount, *mount.parents)}
@@ -150,6 +153,19 @@ class Blank:
         del states, without
         told: Response = self.answer(f"GET tcp://{address}:{port}/connections")
         return int(told.body)
+
+    def alive(self, process: Process) -> bool:
+        """Say whether it was started here, or `process://PID` is answered with a status, and it was not ended since."""
+        if process in self.dead or process in self.living:
+            return process not in self.dead
+        told: Response = self.answer(f"GET process://{process.pid}")
+        return bool(told.status)
+
+    def begun(self) -> Process:
+        """Give a new process."""
+        process = Process(1000 + len(self.living), 0, str(self.facts.get("boot_id", "")))
+        self.living.add(process)
+        return process
 
     def client(self, name: str) -> Any:
         return self.answer(name)

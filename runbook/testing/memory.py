@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from signal import Signals
 from typing import Any, cast
 
 from runbook.changes import Exchange, RunCommand, Send, Stat, Usage
+from runbook.changes.messages import Parcel
 from runbook.changes.rotation import Rotated, Rotation
+from runbook.changes.services import Daemon, Process
 from runbook.host import Host
 from runbook.host.drafts import new_stat
 from runbook.host.guard import forbid
@@ -30,7 +33,7 @@ class MemoryHost(Overlay):
     """A Host for tests, empty at first; fill it by applying changes: `Write(Path("/a"), b"text").apply(host)`.
 
     `answers` maps command lines (`git rev-parse HEAD`) and requests (`GET http://localhost/health`) to lists of what is
-    answered in turn: `Completed` and `Response` values. A process that it starts changes no file.
+    answered in turn: `Completed` and `Response` values. A process that it runs changes no file.
     """
 
     def __init__(
@@ -101,6 +104,23 @@ class MemoryHost(Overlay):
     def run(self, command: RunCommand) -> Any:
         forbid("run")
         return self._blank.answer(command.argv[0] if command.shell else shlex.join(command.argv))
+
+    def start(self, daemon: Daemon) -> Process:
+        forbid("start")
+        process = self._blank.begun()
+        path = self._at(daemon.pid_file)
+        self._sketch.write(path, process.text.encode(), mode=0o644, was=daemon.was, mtime=None)
+        return process
+
+    def end(self, process: Process, *, signal: int, patience: float) -> str:
+        del patience  # it obeys at once
+        forbid("end")
+        self._blank.dead.add(process)
+        return Signals(signal).name
+
+    def deliver(self, parcel: Parcel) -> Any:
+        forbid("deliver")
+        return self._blank.answer(f"deliver {parcel.address}")
 
     def request(
         self, exchange: Exchange, *, affects: tuple[str, ...] | None, conduct: Callable[[Send], Any] | None = None
