@@ -13,7 +13,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(VENV)/.installed  ## Run maintenance.yml on a folder of real files in ./demo, and show what it does
+demo: $(VENV)/.installed  ## Operate a real service and its files in ./demo: daily, rollback, maintenance
 	@$(PY) -m runbook.demo --folder demo
 
 test: lint types docs-check unit  ## Everything that must pass: lint, types, docs, tests, a slice of the faults

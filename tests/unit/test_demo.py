@@ -5,14 +5,16 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from runbook.demo import changes, judge, live_log, tree
+from runbook.demo.upkeep import changes, judge, live_log, tree
 from runbook.demo_folder import MARK, fresh, make_experiment, tiny_model
 from runbook.errors import Invalid
 
@@ -160,8 +162,44 @@ def test_it_shows_what_it_promises(tmp_path):
     shown = subprocess.run(command, check=False, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stdout + shown.stderr
     reports = [Path(line) for line in shown.stdout.splitlines() if line.endswith(".json") and os.path.isfile(line)]
-    assert [json.loads(path.read_text())["mode"] for path in reports] == ["dry-run", "check", "run", "run"]
+    found = [json.loads(path.read_text()) for path in reports]
+    assert [(Path(each["playbook"]).stem, each["mode"]) for each in found] == [
+        ("daily", "check"),
+        ("daily", "run"),
+        ("rollback", "check"),
+        ("rollback", "run"),
+        ("maintenance", "dry-run"),
+        ("maintenance", "check"),
+        ("maintenance", "run"),
+        ("maintenance", "run"),
+    ]
+    before, after = (line for line in shown.stdout.splitlines() if line.startswith('{"model_path"'))
+    assert ("digits_2.onnx" in before, "digits_1.onnx" in after) == (True, True)
     assert "All as promised" in shown.stdout
+    key = (tmp_path / "demo/.env").read_text().split("=")[1].split()[0]
+    assert key not in shown.stdout + "".join(path.read_text() for path in reports)
+    assert running(tmp_path) == []
+
+
+def running(folder: Path) -> list[str]:
+    """Give the processes that have to do with a folder."""
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if str(folder) in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_process_is_left_when_it_is_interrupted(tmp_path, number):
+    command = [sys.executable, "-m", "runbook.demo", "--folder", tmp_path / "demo"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as demo:
+        while (line := demo.stdout.readline()) and not line.startswith("The service runs at"):
+            pass
+        assert len(running(tmp_path)) > 1
+        os.killpg(demo.pid, number) if number == signal.SIGINT else demo.send_signal(number)
+        demo.communicate(timeout=30)
+    assert demo.returncode == 1
+    assert running(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook.demo import tree
+from runbook.demo.upkeep import tree
 from runbook.demo_folder import make_experiment
 
 ROOT = Path(__file__).parents[2]

@@ -137,3 +137,16 @@ def test_sections_are_kept_apart_for_their_handlers(plan) -> None:
 """)
     assert [len(section) for section in made.plays[0].sections] == [1, 2, 1]
     assert [step.index for _, step in made.steps] == [1, 2, 3, 4]
+
+
+def test_an_env_file_may_be_an_input_that_was_not_given(plan) -> None:
+    text = """
+- hosts: localhost
+  inputs: {env_file: {type: file}, more: {type: file}}
+  env_files: ["{{ env_file }}"]
+  vars_files: ["{{ more }}"]
+  steps: [debug: {msg: "{{ API_KEY | default('none') }}"}]
+"""
+    assert len(plan(text).steps) == 1
+    with pytest.raises(RunbookError, match="the name of the env file must be a text"):
+        plan(text.replace("{{ env_file }}", "{{ 7 }}"))

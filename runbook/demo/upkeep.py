@@ -1,13 +1,12 @@
-"""Shows the nightly upkeep at work: `python -m runbook.demo` plans, checks and runs it on real files, and once more."""
+"""The nightly upkeep in every mode, on real files, in short: what each mode promises is held against what it did."""
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any
 
 import click
 
-from runbook.demo_folder import LIVE_LOG, fresh, make_experiment
-from runbook.errors import Invalid
+from runbook.demo.telling import play, say
+from runbook.demo_folder import LIVE_LOG, make_experiment
 from runbook.units import human_bytes
 
 PASSES: tuple[tuple[str, list[str], str], ...] = (
@@ -34,55 +33,21 @@ with open(sys.argv[1], "a", buffering=1) as log:
 """
 
 
-@click.command()
-@click.option("--folder", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where to make it.")
-@click.option("--prepare-only", type=click.Path(path_type=Path), help="Only make the experiment folder, here.")
-def main(folder: Path, prepare_only: Path | None) -> None:
-    """Make an experiment folder of real files and run maintenance.yml on it, in every mode."""
-    try:
-        with fresh(prepare_only or folder) as root:
-            if prepare_only:
-                make_experiment(root)
-            else:
-                show(root)
-    except Invalid as refused:
-        raise click.ClickException(str(refused)) from None
-
-
-def show(root: Path) -> None:
+def show_upkeep(root: Path) -> None:
     """Run the four passes on a new experiment folder; raise ClickException unless each does what it promises."""
-    experiment = make_experiment(root / "experiment")
-    (root / "reports").mkdir()
-    say(f"An experiment folder of real files: {experiment}")
+    experiment = make_experiment(root / "upkeep")
+    say(f"\nThe upkeep by itself, in every mode, on another folder of real files: {experiment}", bold=True)
     with live_log(experiment / "logs" / LIVE_LOG):
         say(f"A process keeps writing to logs/{LIVE_LOG}, which must lose nothing.\n")
         trees = [tree(experiment)]
         list_folders(trees[0])
         reports = []
         for number, (name, options, meaning) in enumerate(PASSES, 1):
-            reports.append(play(root, experiment, f"{number}-{name}", options, meaning))
+            words = ["maintenance.yml", *options, "-e", f"exp_dir={experiment}"]
+            reports.append(play(root, f"upkeep-{number}-{name}", words, meaning, brief=True))
+            say(f"  {counted(reports[-1])}")
             trees.append(tree(experiment))
-        list_changes(trees[0], trees[-1])
     judge(trees, reports)
-    say(f"All as promised. The folder stays for you to look at: {experiment}")
-
-
-def play(root: Path, experiment: Path, name: str, options: list[str], meaning: str) -> dict[str, Any]:
-    """Run the playbook once in a process of its own, and give its report."""
-    report = root / "reports" / f"{name}.json"
-    command = ["play", "maintenance.yml", *options, "-e", f"exp_dir={experiment}"]
-    say(f"\n$ runbook {shlex.join(command)}", bold=True)
-    say(f"# {meaning}\n", dim=True)
-    where = ["--report", str(report), "--state-dir", str(root / "state")]
-    env = {key: value for key, value in os.environ.items() if not key.startswith("RUNBOOK_")}
-    # From the folder, so that an installed runbook is not mistaken for the one in a checkout.
-    done = subprocess.run([sys.executable, "-m", "runbook", *command, *where], cwd=root, env=env, check=False)
-    if done.returncode:
-        raise click.ClickException(f"runbook ended with exit code {done.returncode}")
-    say("\nThe report, as JSON:")
-    say(str(report))
-    result: dict[str, Any] = json.loads(report.read_text())
-    return result
 
 
 @contextmanager
@@ -119,14 +84,11 @@ def list_folders(files: dict[str, tuple[int, str, int, int]]) -> None:
         say(f"  {folder + '/':<14}{len(inside):>3} files  {size:>7}  the oldest {oldest:.0f} days")
 
 
-def list_changes(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Say which files have gone and come."""
-    say("\nWhat changed on disk:", bold=True)
-    for path in sorted(before.keys() | after.keys()):
-        if path not in after:
-            say(f"  - {path}", fg="red")
-        elif path not in before:
-            say(f"  + {path}", fg="green")
+def counted(report: dict[str, Any]) -> str:
+    """Say in a line what a report holds."""
+    found = changes(report)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(kind for kind, _ in found).items())
+    return f"{len(report['steps'])} steps, {len(found)} changes{f': {kinds}' if kinds else ''}"
 
 
 def judge(trees: list[dict[str, Any]], reports: list[dict[str, Any]]) -> None:
@@ -149,12 +111,3 @@ def changes(report: dict[str, Any]) -> list[tuple[str, str]]:
         for result in step.get("items") or [step]:
             found += [(change["kind"], change["target"]) for change in result["changes"]]
     return found
-
-
-def say(text: str, *, bold: bool = False, dim: bool = False, fg: str | None = None) -> None:
-    click.secho(text, bold=bold, dim=dim, fg=fg)
-    sys.stdout.flush()  # a process that shares this output writes next
-
-
-if __name__ == "__main__":
-    main()

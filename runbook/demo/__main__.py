@@ -1,0 +1,44 @@
+"""`python -m runbook.demo`: the service first, then the upkeep."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from runbook.demo.service import show_service
+from runbook.demo.telling import say
+from runbook.demo.upkeep import show_upkeep
+from runbook.demo_folder import fresh, make_experiment
+from runbook.errors import Invalid
+
+
+@click.command()
+@click.option("--folder", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where to make it.")
+@click.option("--prepare-only", type=click.Path(path_type=Path), help="Only make the experiment folder, here.")
+def main(folder: Path, prepare_only: Path | None) -> None:
+    """Operate a real service for a day: look after it, roll its model back; then the upkeep in every mode."""
+    signal.signal(signal.SIGTERM, _ended)
+    try:
+        with fresh(prepare_only or folder) as root:
+            if prepare_only:
+                make_experiment(root)
+                return
+            (root / "reports").mkdir()
+            show_service(root)
+            show_upkeep(root)
+            say(f"All as promised. The folder stays for you to look at: {root}")
+    except Invalid as refused:
+        raise click.ClickException(str(refused)) from None
+
+
+def _ended(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that no process is left behind."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
