@@ -30,9 +30,9 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 def wheel(tmp_path_factory):
     """Build from a copy, so that no build folder is left in the checkout and none is taken from it."""
     source, out = tmp_path_factory.mktemp("checkout") / "runbook", tmp_path_factory.mktemp("dist")
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "dist", "demo", "tests", "*.egg-info", "__pycache__")
-    )
+    unwanted = shutil.ignore_patterns(".*", "build", "dist", "tests", "*.egg-info", "__pycache__")
+    made = {str(ROOT): {"demo"}}  # by `make demo`; runbook/demo is another
+    shutil.copytree(ROOT, source, ignore=lambda folder, names: unwanted(folder, names) | made.get(folder, set()))
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, source, cwd=out)
     return next(out.glob("*.whl"))
 
