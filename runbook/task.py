@@ -101,7 +101,7 @@ class TaskSpec:
 
     `name` is what a step writes, `function` takes the params and a Host (a directive: the variables), `free` is the
     param that a bare text stands for, `returns` says what `register` gets, `reads` names the clients it may open, and
-    `once` says that it runs on the first host, for all of them.
+    `once` says that it runs on the first host, for all of them. `extra` names the optional dependencies it needs.
     """
 
     name: str
@@ -114,6 +114,7 @@ class TaskSpec:
     reads: tuple[str, ...] = ()
     uses: Mapping[str, Use] = field(default_factory=dict)
     once: bool = False
+    extra: str | None = None
 
     def use_of(self, param: str) -> Use | None:
         """Say how a param is prepared, where it is not simply rendered."""
@@ -162,6 +163,7 @@ class _Declared:
     returns: Mapping[str, str]
     reads: tuple[str, ...]
     once: bool
+    extra: str | None
 
 
 Plugin = Callable[[Any, Any], Any]
@@ -178,6 +180,7 @@ def task(
     returns: Mapping[str, str] | None = None,
     reads: tuple[str, ...] = (),
     once: bool = False,
+    extra: str | None = None,
 ) -> Callable[[Plugin], Plugin]: ...
 def task(
     function: Plugin | None = None,
@@ -188,17 +191,19 @@ def task(
     returns: Mapping[str, str] | None = None,
     reads: tuple[str, ...] = (),
     once: bool = False,
+    extra: str | None = None,
 ) -> Any:
     """Declare a function a task: `domain.function` in playbooks.
 
     `kind` is "state" (asked again after a change), "action" (acts every time), "probe" (reads only) or "directive" (a
     pure function of variables). `name` replaces the function's name where that is a Python keyword. `free` names the
     param that a bare text after the task stands for. `returns` documents what `register` gets. `once` is for what is
-    about the run and not about a host: it runs on the first host, as with `run_once`.
+    about the run and not about a host: it runs on the first host, as with `run_once`. `extra` names the optional
+    dependencies, as in `pip install 'runbook[onnx]'`, without which a playbook with the task is refused.
     """
 
     def declare(plugin: Plugin) -> Plugin:
-        plugin.__task__ = _Declared(kind, name, free, returns or {}, reads, once)  # type: ignore[attr-defined]
+        plugin.__task__ = _Declared(kind, name, free, returns or {}, reads, once, extra)  # type: ignore[attr-defined]
         return plugin
 
     return declare if function is None else declare(function)
@@ -228,4 +233,5 @@ def declared(function: Any, domain: str) -> TaskSpec | None:
         declaration.reads,
         _uses(params),
         declaration.once,
+        declaration.extra,
     )

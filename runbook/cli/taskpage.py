@@ -49,6 +49,8 @@ def console_page(spec: TaskSpec) -> str:
             head,
             *textwrap.wrap(row.text, 90, initial_indent=" " * (width + 4), subsequent_indent=" " * (width + 4)),
         ]
+    if spec.extra:
+        lines += ["", f"needs: pip install 'runbook[{spec.extra}]'"]
     if spec.returns:
         lines += ["", "returns:", *(f"  {name}: {text}" for name, text in spec.returns.items())]
     return "\n".join(lines)
@@ -60,6 +62,8 @@ def markdown_page(spec: TaskSpec, example: str | None) -> str:
     if params := rows(spec):
         lines += ["| param | type | default | |", "|---|---|---|---|"]
         lines += [f"| `{r.name}` | {_cell(r.type)} | {_cell(r.default)} | {_cell(r.text)} |" for r in params] + [""]
+    if spec.extra:
+        lines += [f"It needs an extra: `pip install 'runbook[{spec.extra}]'`.", ""]
     if spec.free:
         lines += [f"A bare text after the task is its `{spec.free}`.", ""]
     if spec.returns:

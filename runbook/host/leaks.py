@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 
+from runbook.envfile import SECRET_NAME
 from runbook.forms import forms_of
 from runbook.units import Secret
 
@@ -12,6 +14,14 @@ def byte_forms(secrets: Iterable[Secret]) -> set[bytes]:
     """Give every form of the secrets in bytes; none of those that are too short."""
     texts = {form for secret in secrets for form in forms_of(secret.reveal())}
     return {text.encode("utf-8", "surrogateescape") for text in texts}
+
+
+def secrets_of_env(text: str) -> list[Secret]:
+    """Give the values of a `.env` file that are secrets by their names; what is not understood in it is passed over."""
+    from dotenv.parser import parse_stream
+
+    lines = parse_stream(io.StringIO(text))
+    return [Secret(line.value) for line in lines if line.value and line.key and SECRET_NAME.search(line.key)]
 
 
 class Leaks:

@@ -8,6 +8,7 @@ from typing import Any
 from runbook.errors import Invalid
 from runbook.plan.context import Context, at, compiled, compiled_vars, environment, joined, texts
 from runbook.plan.context import conditions as conditions_of
+from runbook.plan.extras import refuse_lacking
 from runbook.plan.model import Effect, Loop, StepNode
 from runbook.plan.params import check_values, compile_params, written_params
 from runbook.plan.validate import check_literals
@@ -32,6 +33,7 @@ def compile_step(
 ) -> StepNode:
     """Compile a step; what is wrong with its params is added to `problems`, what is wrong with the rest is raised."""
     spec = _spec(step, registry)
+    refuse_lacking(spec, step)
     written, path = ({}, step.params_path) if spec is META else written_params(step, spec)
     before = len(problems)
     params = compile_params(step, spec, written, path, views, problems)

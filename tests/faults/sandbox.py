@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from runbook.events import Event
 from runbook.journal import read
 
 # The venv's own interpreter, cut off from the environment; `-B` as the `.pyc` files are not what is tested.
+STAMPS = re.compile(rb"\d{8}T\d{6}Z|20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 RUNBOOK = [sys.executable, "-I", "-B", "-m", "runbook"]
 
 
@@ -88,7 +90,7 @@ class Sandbox:
 def tree(folder: Path) -> dict[str, tuple]:
     """Give mode, content and, for what is older than an hour, the time of everything below a folder.
 
-    Archives count by what they hold: how well they are packed is free.
+    Archives count by what they hold: how well they are packed is free. When something was done is not compared.
     """
     found = {}
     newest = max((path.lstat().st_mtime for path in [folder, *folder.rglob("*")]), default=0.0)
@@ -99,8 +101,10 @@ def tree(folder: Path) -> dict[str, tuple]:
             content = os.readlink(path)
         elif path.is_file():
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            content = content if path.suffix == ".gz" else STAMPS.sub(b"<UTC>", content)
         old = path.is_file() and not path.is_symlink() and about.st_mtime < newest - 3600
-        found[str(path.relative_to(folder))] = (oct(about.st_mode), content, about.st_mtime_ns if old else None)
+        name = STAMPS.sub(b"<UTC>", os.fsencode(path.relative_to(folder)))
+        found[os.fsdecode(name)] = (oct(about.st_mode), content, about.st_mtime_ns if old else None)
     return found
 
 

@@ -1,14 +1,21 @@
-"""The plays that are interrupted: writing, pruning and archiving, each with what may never happen to its files."""
+"""The plays that are interrupted, from writing to restoring, each with what may never happen to its files."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import os
+import random
+import tarfile
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from runbook.tasks.archives.manifest import BLANK, File, Manifest
+from runbook.tasks.archives.pack import pack
+from runbook.tasks.archives.sums import line
 from tests.faults.sweep import Scenario
 
 DAY = 86400
@@ -140,4 +147,79 @@ ARCHIVE = Scenario(
     archive_intact,
 )
 
-SCENARIOS = (PRESENT, PRUNE, ARCHIVE)
+WEIGHTS = random.Random(5).randbytes(20_000)
+MODEL = b"\x3a\0\x72" + b"\xa0\x9c\x01" + WEIGHTS  # as an ONNX model is written: an empty graph, and metadata
+RELEASED = {"config.yaml": b"lr: 1\n", "export/model.onnx": MODEL, "notes/a.txt": b"read me\n"}
+
+
+def prepare_build(work: Path) -> None:
+    for name, content in RELEASED.items():
+        put(work / name, content, age=3)
+
+
+def build_intact(work: Path) -> Iterator[str]:
+    for name, content in RELEASED.items():
+        if (work / name).read_bytes() != content:
+            yield f"{name} was touched"
+    for path in (work / "releases").glob("release-*.tar.gz"):
+        yield from whole(path)
+    for path in (work / "releases").glob("release-*.sha256"):
+        archive = path.with_suffix("")
+        if path.read_text() != f"{hashlib.sha256(archive.read_bytes()).hexdigest()}  {archive.name}\n":
+            yield f"{path.name} is wrong"
+
+
+def whole(path: Path) -> Iterator[str]:
+    """Name what an archive under its final name lacks."""
+    try:
+        with tarfile.open(path) as archive:
+            held = {each.name: archive.extractfile(each).read() for each in archive}
+    except (EOFError, OSError, zlib.error, tarfile.TarError) as broken:
+        yield f"{path.name} is no whole archive: {broken}"
+        return
+    for name, content in RELEASED.items():
+        if held.get(name) != content:
+            yield f"{path.name} lacks {name}"
+    if {file["path"] for file in json.loads(held["MANIFEST.json"])["files"]} != held.keys() - {"MANIFEST.json"}:
+        yield f"{path.name} has a manifest of other files"
+
+
+BUILD = Scenario(
+    "release.build",
+    """
+    - release.build: {root: "{{ exp_dir }}", include: [notes]}
+    """.lstrip("\n").rstrip(" "),
+    prepare_build,
+    build_intact,
+)
+ARCHIVED = "release-20260310T020000Z-nogit.tar.gz"
+
+
+def prepare_restore(work: Path) -> None:
+    """Pack a release, as an earlier run has."""
+    files = tuple(File(name, len(content), BLANK) for name, content in sorted(RELEASED.items()))
+    draft = Manifest("2026-03-10T02:00:00Z", None, None, "export/model.onnx", files)
+    packed = pack(work / ARCHIVED, draft, 0, frozenset(), lambda name: iter([RELEASED[name]]))
+    put(work / f"{ARCHIVED}.sha256", line(packed.sha256, ARCHIVED), age=3)
+    put(work / ARCHIVED, (work / ARCHIVED).read_bytes(), age=3)
+
+
+def restore_intact(work: Path) -> Iterator[str]:
+    yield from whole(work / ARCHIVED)
+    for name, content in RELEASED.items() if (work / "made/restored").exists() else ():
+        path = work / "made/restored" / name
+        if not path.is_file() or path.read_bytes() != content:
+            yield f"restored/{name} is lost or half-written"
+
+
+RESTORE = Scenario(
+    "release.restore",
+    """
+    - release.restore: {path: "{{ exp_dir }}/%s", dest: "{{ exp_dir }}/made/restored"}
+    """.lstrip("\n").rstrip(" ")
+    % ARCHIVED,
+    prepare_restore,
+    restore_intact,
+)
+
+SCENARIOS = (PRESENT, PRUNE, ARCHIVE, BUILD, RESTORE)

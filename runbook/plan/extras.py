@@ -1,0 +1,26 @@
+"""What a task needs beside the core: the extras of this package, and which modules show that one is there."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from runbook.playbook.model import Step
+from runbook.task import TaskSpec
+
+# The extra `gpu` brings the same modules as `onnx`.
+MODULES = {
+    "onnx": ("onnx", "onnxruntime"),
+    "torch": ("torch",),
+    "serve": ("fastapi", "uvicorn"),
+}
+
+
+def refuse_lacking(spec: TaskSpec, step: Step) -> None:
+    """Raise Invalid, with what to install, where a task's optional dependencies are not there; nothing is imported."""
+    lacking = [name for name in MODULES.get(spec.extra or "", ()) if find_spec(name) is None]
+    if lacking:
+        message = (
+            f"{spec.name} needs {' and '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not installed"
+        )
+        hint = f"pip install 'runbook[{spec.extra}]'"
+        raise step.document.problem(message, (*step.path, step.task), key=True, hint=hint)

@@ -1,0 +1,59 @@
+"""Whether a file may leave the machine: none that holds a secret which the run, or a `.env` beside it, knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runbook.errors import TaskFailed
+from runbook.host import Host
+from runbook.host.leaks import Leaks, secrets_of_env
+from runbook.host.refusals import shown
+from runbook.units import Secret
+
+from .contents import Content
+
+PIECE = 2**20
+PRIVATE_KEY = b"PRIVATE KEY-----"
+SMALL = 10**6  # bytes; so much is looked through while planning, so that a check foretells it
+
+
+def watch(host: Host, folders: Sequence[Path]) -> Leaks:
+    """Give what finds the secrets of the run and of the folders' `.env`, and private keys."""
+    found: list[Secret] = []
+    for folder in folders:
+        env = folder / ".env"
+        if host.stat(env) is not None:
+            found += secrets_of_env(host.read(env, limit=SMALL).decode("utf-8", "surrogateescape"))
+    return Leaks([*host.secrets, *(secret for secret in found if not _is_path(host, secret))], [PRIVATE_KEY])
+
+
+def _is_path(host: Host, secret: Secret) -> bool:
+    """Say whether a value only names a file, as `KEY_FILE` does: a config may name it too."""
+    text = secret.reveal()
+    return text.startswith("/") and "\0" not in text and host.stat(Path(text)) is not None
+
+
+def refuse_small(host: Host, leaks: Leaks, contents: Sequence[Content]) -> None:
+    """Look through the small files; the others are looked through as they are packed."""
+    for content in contents:
+        if content.stat.size <= SMALL:
+            leaks.start()
+            at = leaks.feed(host.read(content.path))
+            if at is not None:
+                raise leaked(host, content.path, at)
+
+
+def leaked(host: Host, path: Path, position: int) -> TaskFailed:
+    """Give the error that says where a file holds a secret, and nothing of the secret."""
+    lines, binary, left = 1, False, position
+    with host.open(path) as file:
+        while left and (piece := file.read(min(left, PIECE))):
+            left -= len(piece)
+            lines += piece.count(b"\n")
+            binary = binary or b"\0" in piece
+    where = f"byte {position}" if binary else f"line {lines}"
+    return TaskFailed(
+        f"{shown(path)}, {where}: it holds a secret, so it does not go into a release",
+        hint="take the value out, and read it from .env or the environment; if it was shared before, make a new one",
+    )
