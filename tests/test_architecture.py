@@ -143,7 +143,7 @@ def test_the_service_stands_apart(name):
     """The engine operates services, and is none: only the command and the demo know ours, and it knows no engine."""
     others = {part(other) for other in imports(TREES[name])}
     if part(name) == "service":
-        assert others <= {"service", "envfile", "errors", "secrets", "suggest", "units", ""}
+        assert others <= {"service", "console", "envfile", "errors", "secrets", "suggest", "units", ""}
     else:
         assert "service" not in others or name.startswith(("cli.service", "demo"))
 

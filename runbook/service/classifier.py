@@ -59,6 +59,8 @@ class Classifier:
         feed = [{self.input_name: group.astype(self.dtype)} for group in groups]
         rows = np.concatenate([self.session.run([self.output_name], one)[0] for one in feed]).astype(np.float64)
         rows = rows.reshape(len(batch), -1)
+        if not np.isfinite(rows).all():
+            raise Refused(f"{self.file.path} gives numbers that are not finite", code="model")
         if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
             return rows
         powers = np.exp(rows - rows.max(axis=1, keepdims=True))
@@ -67,16 +69,21 @@ class Classifier:
 
     def warm_up(self) -> None:
         """Predict once, on zeros."""
-        rows = self.probabilities(np.zeros((1, *self.shape), np.float32))
-        if rows.shape[1] != self.classes or not np.isfinite(rows).all():
-            raise Refused(f"{self.file.path} gives no {self.classes} finite numbers for zeros", code="unsuitable")
+        try:
+            rows = self.probabilities(np.zeros((1, *self.shape), np.float32))
+        except Refused as refused:
+            raise Refused(f"{refused.detail}, for zeros", code="unsuitable") from refused
+        if rows.shape[1] != self.classes:
+            text = f"{self.file.path} gives {rows.shape[1]} numbers, and says that it gives {self.classes}"
+            raise Refused(text, code="unsuitable")
 
 
 def load_classifier(path: Path, runtime: Runtime) -> Classifier:
     """Load a model; Refused says what is wrong with the file."""
     file, content = read_model(path)
-    session = _session(path, os.fspath(path) if file.external else content, runtime)
-    file.confirm()
+    session = _session(path, os.fspath(path) if content is None else content, runtime)
+    if content is None:
+        file.confirm()
     about = session.get_modelmeta().custom_metadata_map
     name, dtype, shape, batched = _input(path, session)
     output, classes = _output(path, session)
@@ -126,6 +133,8 @@ def _input(path: Path, session: ort.InferenceSession) -> tuple[str, str, tuple[i
     batch, *shape = one.shape or [None]
     if not shape or not all(isinstance(length, int) and length > 0 for length in shape):
         raise Refused(f"{path} takes {one.shape}; every length but the first must be a fixed number", code="unsuitable")
+    if isinstance(batch, int) and batch != 1:
+        raise Refused(f"{path} takes batches of {batch} only; export it for one or for any number", code="unsuitable")
     return one.name, TYPES[one.type], tuple(shape), not isinstance(batch, int)
 
 

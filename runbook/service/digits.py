@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from runbook.console import say
 from runbook.service.preprocessing import Preprocessing
 
 SIDE = 8  # a digit has 8 x 8 pixels
@@ -39,13 +42,15 @@ def write_model(
     Fewer `hidden` units, `epochs` or `samples` make a worse model, the same arguments the same one.
     """
     from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits
 
     images, digits = load_digits(classes)
     flat, seen = images.reshape(-1, SIDE * SIDE), len(images) - len(images) // HELD_OUT
     chosen = seen if samples is None else min(samples, seen)
     network = MLPClassifier((hidden,), max_iter=epochs, random_state=seed, learning_rate_init=0.01)
-    with warnings.catch_warnings():  # stopping early is what was asked for
-        warnings.simplefilter("ignore")
+    # One thread: more are no faster for so little, much slower on a busy machine, and not the same to the last bit.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of stopping early, which is what was asked for
         network.fit(flat[:chosen], digits[:chosen])
     accuracy = float(network.score(flat[seen:], digits[seen:]))
     labels = [str(digit) for digit in network.classes_]
@@ -106,3 +111,18 @@ def _as_onnx(weights: Iterable[np.ndarray], biases: Iterable[np.ndarray]) -> onn
     model = helper.make_model(graph, opset_imports=opset, ir_version=8, producer_name="runbook.service.digits")
     onnx.checker.check_model(model)
     return model
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def main(folder: Path) -> None:
+    """Make models to play with in FOLDER/export, the older one less good, and images of digits in FOLDER/samples."""
+    older = write_model(folder / "export/model_older.onnx", hidden=32, epochs=15, samples=400)
+    good = write_model(folder / "export/model_good.onnx")
+    for made in (older, good):
+        say(f"{made.path}: {made.accuracy:.1%} of the digits it has not seen", sys.stdout)
+    say(f"{folder / 'samples'}: {len(write_samples(folder / 'samples'))} images", sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import onnx
 
 
+AT_ONCE = 64_000_000  # larger files are loaded by their path: their bytes would be in memory twice
+PIECE = 1_000_000
+MARK = b"location"  # the key under which a model names each file of weights; onnx, which would tell, is slow to import
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFile:
     """A model file as it was read. `pieces` is every file it is made of with its SHA-256, itself first.
@@ -30,46 +35,49 @@ class ModelFile:
     pieces: tuple[tuple[str, str], ...]
 
     @property
-    def external(self) -> bool:
-        return len(self.pieces) > 1
-
-    @property
     def sha256(self) -> str:
-        if not self.external:
+        if len(self.pieces) == 1:
             return self.pieces[0][1]
         lines = "".join(f"{digest}  {name}\n" for name, digest in self.pieces)
         return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
     def confirm(self) -> None:
-        """Raise Refused if a piece that was loaded by its path has changed since it was hashed."""
-        if self.external and read_model(self.path)[0] != self:
+        """Raise Refused if a file that was loaded by its path has changed since it was hashed."""
+        if read_model(self.path)[0] != self:
             raise Refused(f"{self.path} or its weights changed while it was loaded; ask again", code="changed")
 
 
-def read_model(path: Path) -> tuple[ModelFile, bytes]:
-    """Read a model, with the digests of all its pieces; Refused says why it cannot be."""
-    content = _read(path)
-    if not content:
+def read_model(path: Path) -> tuple[ModelFile, bytes | None]:
+    """Read a model, with the digests of all its pieces; Refused says why it cannot be.
+
+    The bytes are the very ones that were hashed; without them the model is to be loaded by its path and confirmed.
+    """
+    digest, content, marked = _read(path)
+    names = _external_names(path) if marked else []
+    pieces = [(path.name, digest), *((name, _read(path.parent / name)[0]) for name in names)]
+    return ModelFile(path, tuple(pieces)), None if names else content
+
+
+def _read(path: Path) -> tuple[str, bytes | None, bool]:
+    """Give the digest of a file, its bytes if they are few, and whether it may name files of weights.
+
+    It is done piece by piece: one search through a large file would hold up all other threads.
+    """
+    digest, kept, tail, marked = hashlib.sha256(), bytearray(), b"", False
+    with os.fdopen(_open(path), "rb") as file:
+        try:
+            while piece := file.read(PIECE):
+                digest.update(piece)
+                window = tail + piece
+                marked = marked or MARK in window
+                tail = window[-len(MARK) :]
+                if len(kept) <= AT_ONCE:
+                    kept += piece
+        except OSError as error:
+            raise Refused(f"cannot read {path}: {error.strerror or error}", code="unreadable") from error
+    if not kept:
         raise Refused(f"{path} is empty", code="damaged")
-    pieces = [(path.name, hashlib.sha256(content).hexdigest())]
-    pieces += [(name, _digest(path.parent / name)) for name in _external_names(path, content)]
-    return ModelFile(path, tuple(pieces)), content
-
-
-def _read(path: Path) -> bytes:
-    with os.fdopen(_open(path), "rb") as file:
-        try:
-            return file.read()
-        except OSError as error:
-            raise Refused(f"cannot read {path}: {error.strerror or error}", code="unreadable") from error
-
-
-def _digest(path: Path) -> str:
-    with os.fdopen(_open(path), "rb") as file:
-        try:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise Refused(f"cannot read {path}: {error.strerror or error}", code="unreadable") from error
+    return digest.hexdigest(), bytes(kept) if len(kept) <= AT_ONCE else None, marked
 
 
 def _open(path: Path) -> int:
@@ -101,16 +109,14 @@ def _meant(path: Path) -> str:
     return ""
 
 
-def _external_names(path: Path, content: bytes) -> list[str]:
+def _external_names(path: Path) -> list[str]:
     """Give the files in which the model keeps weights, sorted; each must lie beside it or below."""
-    if b"location" not in content:  # the key under which every such file is named; onnx is slow to import
-        return []
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load_model_from_string(content)
-    except (DecodeError, ValueError) as error:
+        model = onnx.load_model(path, load_external_data=False)
+    except (DecodeError, ValueError, OSError) as error:
         raise Refused(f"{path} is damaged or no ONNX model: {error}", code="damaged") from error
     names = set()
     for tensor in _tensors(model):

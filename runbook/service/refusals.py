@@ -17,6 +17,7 @@ STATUS = {
     "request": 422,
     "too_large": 413,
     "media_type": 415,
+    "model": 500,
 }
 
 

@@ -124,6 +124,7 @@ def classifier(path, *, inputs=1, shape=("N", 1, 8, 8), classes=(10,), metadata=
     [
         ({"inputs": 2, "classes": (64,)}, "takes 2 inputs"),
         ({"shape": ("N", 1, "H", "W"), "classes": ("C",)}, "every length but the first must be a fixed number"),
+        ({"shape": (8, 1, 8, 8), "classes": (64,)}, "takes batches of 8 only"),
         ({"kind": TensorProto.INT64, "classes": (64,)}, "takes tensor(int64)"),
         ({"classes": (64,), "metadata": {"labels": ["a"]}}, "has 64 classes, and its metadata `labels`"),
         ({"classes": (64,), "metadata": {"preprocessing": {"size": [4, 4]}}}, "does not make its shape [1, 8, 8]"),
