@@ -40,7 +40,7 @@ FLOORS = {
     "playbook": 4,  # what was asked
     "hosts": 4,  # and of whom
     "envfile": 1,  # `.env` files, which no one else may read
-    "service": 6,  # the reference service: it stands apart, see below
+    "service": 8,  # the reference service: it stands apart, see below
     "crowd": 5,  # the same of many hosts, in few lines
     "console": 6,  # the one place that prints
     "folder": 5,  # one run's own folder
