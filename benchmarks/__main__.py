@@ -14,13 +14,14 @@ import click
 
 from benchmarks import suites
 from benchmarks.budgets import verdicts
+from benchmarks.instances import instances
 from benchmarks.measure import RUNBOOK, machine
 from benchmarks.table import render, write_between
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
-SUITES = ("files", "scale", "archive", "start-up")
+SUITES = ("files", "scale", "archive", "instances", "start-up")
 
 
 @click.command()
@@ -67,6 +68,8 @@ def main(*, quick: bool, peers: Path, work: Path | None, only: tuple[str, ...], 
 def measure(name: str, folder: Path, peers: Path, *, quick: bool, steps: tuple[int, ...] = ()) -> dict[str, Any]:
     if name == "files":
         return suites.file_steps(folder, peers, quick=quick, only=steps)
+    if name == "instances":
+        return instances(folder, peers, quick=quick)
     if name == "scale":
         return suites.scale(folder, quick=quick)
     return (suites.archive if name == "archive" else suites.start_up)(folder, quick=quick)

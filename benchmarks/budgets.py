@@ -44,6 +44,28 @@ def _growth(shape: str) -> Callable[[Numbers], float]:
     return measure
 
 
+def _instances(what: str) -> Callable[[Numbers], float]:
+    return lambda numbers: float(numbers["instances"][what]["runbook"]["seconds"])
+
+
+def _per_instance(measure: str) -> Callable[[Numbers], float]:
+    """Give what a thousand take, by what a hundred do, in the worse of the two cases."""
+
+    def grown(numbers: Numbers) -> float:
+        found = numbers["instances"]
+        return max(
+            float(found[f"1000 {what}"]["runbook"][measure] / found[f"100 {what}"]["runbook"][measure])
+            for what in ("checked", "reloaded")
+        )
+
+    return grown
+
+
+def _beside_uri(numbers: Numbers) -> float:
+    found = numbers["instances"]["100 checked"]
+    return float(found["ansible-core"]["seconds"] / found["runbook"]["seconds"])
+
+
 def _start(name: str, than: str) -> Callable[[Numbers], float]:
     return lambda numbers: numbers["start-up"][name]["seconds"] / numbers["start-up"][than]["seconds"]
 
@@ -73,6 +95,11 @@ BUDGETS = (
     *(Budget(f"10,000 unchanged steps, {shape}: longer than 1,000", 12, _growth(shape)) for shape in SHAPES),
     Budget("peak memory of 100 file steps", 80, _peak, unit="MB"),
     Budget("logs compressed, by the step: faster than gzip", 8, _than_gzip, floor=True),
+    Budget("1,000 simulated instances checked", 10, _instances("1000 checked"), unit="s"),
+    Budget("1,000 simulated instances reloaded, a tenth at a time", 60, _instances("1000 reloaded"), unit="s"),
+    Budget("1,000 simulated instances: longer than 100", 12, _per_instance("seconds")),
+    Budget("1,000 simulated instances: more memory than 100", 10, _per_instance("memory")),
+    Budget("100 simulated instances checked: faster than ansible-core", 20, _beside_uri, floor=True),
     Budget("--version: longer than bare Python", 5, _start("runbook --version", "bare Python")),
     Budget("--help: longer than bare Python", 5, _start("runbook --help", "bare Python")),
     Budget("tasks: longer than bare Python", 5, _start("runbook tasks", "bare Python")),

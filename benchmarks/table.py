@@ -27,6 +27,7 @@ def render(numbers: dict[str, Any]) -> str:
     ]
     parts += ["\n## Many steps, runbook alone\n", *_scale(numbers["scale"])]
     parts += ["\n## Old logs, archived\n", *_archive(numbers["archive"])]
+    parts += ["\n## Many instances, simulated\n", *_instances(numbers["instances"])]
     parts += ["\n## Start-up\n", *_start_up(numbers["start-up"])]
     return "\n".join(parts) + "\n"
 
@@ -94,6 +95,20 @@ def _archive(found: dict[str, Any]) -> Iterator[str]:
         for name, one in found["times"].items()
     ]
     yield from _rows(("", "seconds", "MB/s", "size left", "CPU s"), rows)
+
+
+def _instances(found: dict[str, Any]) -> Iterator[str]:
+    rows = []
+    for what, by_name in found.items():
+        own = by_name["runbook"]["seconds"]
+        for name, one in by_name.items():
+            ratio = "" if name == "runbook" else f"{one['seconds'] / own:.2f}"
+            each = f"{one['seconds'] / int(what.split()[0]) * 1000:.1f}"
+            memory = f"{one['memory'] / 1e6:.0f} MB"
+            rows.append(
+                (f"{what}: {name}", _seconds(one), ratio, each, f"{one['cpu']:.2f}", memory, str(one["rounds"]))
+            )
+    yield from _rows(("instances", "seconds", "ratio", "ms each", "CPU s", "peak memory", "rounds"), rows)
 
 
 def _start_up(found: dict[str, Any]) -> Iterator[str]:

@@ -29,6 +29,7 @@ class Redactor:
     def __init__(self) -> None:
         self.short: list[str] = []
         self.known: list[Secret] = []
+        self._values: set[str] = set()
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
@@ -38,6 +39,10 @@ class Redactor:
 
     def add(self, value: str, *, name: str = "") -> None:
         """Know a secret from now on; of a text of several lines each line that is long enough as well."""
+        with self._lock:
+            if value in self._values:
+                return
+            self._values.add(value)
         forms = forms_of(value)
         if value and not forms:
             self.short.append(name or "a secret without a name")

@@ -43,6 +43,11 @@ def numbers(own: float = 0.4) -> dict:
                 for name in ("gzip", "runbook", "runbook, the step")
             },
         },
+        "instances": {
+            f"{count} {what}": {"runbook": cost(count / 100), "ansible-core": cost(count)}
+            for count in (1, 10, 100, 1000)
+            for what in ("checked", "reloaded")
+        },
         "start-up": {name: cost(0.02) for name in start} | {"a file step, unchanged": cost(0.06)},
     }
 
