@@ -6,15 +6,21 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.host.refusals import shown
 from runbook.task import Params, task
-from runbook.units import Secret
+from runbook.units import Duration, Secret, revealed
 
+from .auditing import controls
+from .auditing.controls import Target, key_of
 from .auditing.traces import MOST, needles_of, places
+from .serving.words import Url
+
+Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
+FIX = "set them in the service's env file and start it again; docs/SECURITY.md says what each should be"
 
 
 def _listed(value: Any) -> Any:
@@ -97,3 +103,57 @@ def _advice(found: list[dict[str, Any]]) -> str | None:
         return "read them as a user who may, or mend them"
     full = ", the first ones of each file" if len(found) >= MOST else ""
     return f"whoever reads the logs has it: make a new one, then remove the lines{full}"
+
+
+class Audit(Params):
+    """Which service, and what its controls should be."""
+
+    url: Url = Field(description="the service")
+    env_file: Path = Field(description="its `.env`, with its API_KEY")
+    origins: tuple[Origin, ...] = Field((), description="the front ends that may call it, as `https://app.example.com`")
+    routes: tuple[str, ...] = Field(
+        ("/batch", "/reload"),
+        min_length=1,
+        description="routes that need the key; each is sent an empty JSON object, which it cannot take",
+    )
+    key_bytes: PositiveInt = Field(32, description="random bytes that the key should have")
+    max_upload_mb: PositiveFloat = Field(20, le=500, description="the largest body that should be taken")
+    max_pixels: PositiveInt = Field(25_000_000, description="the most pixels of an image that should be taken")
+    uploads: bool = Field(default=True, description="whether it takes images; if not, uploads are not tried")
+    timeout: Duration = Field(Duration.parse("30s"), description="how long to wait for each answer")
+
+
+@task(kind="probe", returns={"controls": "for each control: what is wrong with it, nothing if it holds"})
+def audit(want: Audit, host: Host) -> dict[str, Any]:
+    """Try every control of a running service from outside, and fail with all that do not hold.
+
+    Tried are: the mode of the env file; the key's length; routes without a key, with a wrong one, with one that is
+    nearly right, and with the right one; CORS for foreign, look-alike and listed origins; uploads that are too large,
+    of too many pixels, of a wrong name, type or content. Nothing is changed: what is sent is meant to be refused.
+    """
+    url = str(revealed(want.url)).rstrip("/")
+    key = key_of(host, want.env_file)
+    target = Target(
+        host=host,
+        url=url,
+        env_file=want.env_file,
+        key=key,
+        key_bytes=want.key_bytes,
+        routes=want.routes,
+        origins=want.origins,
+        max_upload_mb=want.max_upload_mb,
+        max_pixels=want.max_pixels,
+        timeout=want.timeout,
+    )
+    found = {control.__name__: list(control(target)) for control in (*controls.KEYS, controls.cors)}
+    if want.uploads:
+        found["upload_taken"] = list(controls.upload_taken(target))
+        judged = () if found["upload_taken"] else controls.UPLOADS
+        found |= {control.__name__: list(control(target)) for control in judged}
+    data: dict[str, Any] = {"controls": found}
+    faults = [f"{name}: {each}" for name, said in found.items() for each in said]
+    if faults:
+        raise TaskFailed(
+            f"{len(faults)} of {len(found)} controls do not hold: {'; '.join(faults)}", hint=FIX, data=data
+        )
+    return data
