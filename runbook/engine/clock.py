@@ -43,23 +43,26 @@ def within(limit: float | None, call: Callable[[], T], stop: Callable[[Stopped],
     if limit is None:
         return call()
     box: list[tuple[bool, Any]] = []
+    done = threading.Event()  # to join a thread after a signal has cut that short does not wait for it
 
     def work() -> None:
         try:
             box.append((True, call()))
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
             box.append((False, error))
+        finally:
+            done.set()
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="runbook-step")
     thread.start()
     end = time.monotonic() + limit + GRACE
     try:
-        while thread.is_alive() and time.monotonic() < end:
-            thread.join(0.2)  # in slices, so that a signal is answered
+        while not done.wait(0.2) and time.monotonic() < end:  # in slices, so that a signal is answered
+            pass
     except Stopped as stopped:
         stop(stopped)
-        thread.join(GRACE)
+        done.wait(GRACE)
         raise
     if not box:
         raise Abandoned(f"timed out after {limit:g} s, and the task does not return; it was left behind")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -21,21 +20,16 @@ def together(calls: Sequence[Call], at_once: int, halt: Callable[[Stopped], None
     the first in the order. After a signal `halt` is called, which is to end what the calls wait for; those that have
     not come back after a grace are left behind, on threads that do not keep the process alive.
     """
-    crew = _Crew(calls)
-    threads = [crew.hire(number) for number in range(min(at_once, len(calls)))]
+    crew = _Crew(calls, min(at_once, len(calls)))
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)  # in slices, so that a signal is answered
+        for number in range(min(at_once, len(calls))):
+            crew.hire(number)
+        while not crew.through.wait(0.2):  # in slices, so that a signal is answered
+            pass
     except Stopped as stopped:
         crew.todo.clear()
         halt(stopped)
-        until = time.monotonic() + GRACE
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, until - time.monotonic()))
+        crew.through.wait(GRACE)
         raise
     if crew.errors:
         raise crew.errors[min(crew.errors)]
@@ -44,16 +38,26 @@ def together(calls: Sequence[Call], at_once: int, halt: Callable[[Stopped], None
 class _Crew:
     """Threads that take the next call as soon as they are through with one."""
 
-    def __init__(self, calls: Sequence[Call]) -> None:
+    def __init__(self, calls: Sequence[Call], size: int) -> None:
         self.todo = deque(enumerate(calls))
         self.errors: dict[int, BaseException] = {}
+        self.through = threading.Event()  # to join a thread after a signal has cut that short does not wait for it
+        self._left = size
+        self._lock = threading.Lock()
 
-    def hire(self, number: int) -> threading.Thread:
-        """Make a thread that works in a copy of this context: what guards it, guards the calls."""
+    def hire(self, number: int) -> None:
+        """Start a thread that works in a copy of this context: what guards it, guards the calls."""
         run = contextvars.copy_context().run
-        return threading.Thread(target=run, args=(self._work,), daemon=True, name=f"runbook-{number}")
+        threading.Thread(target=run, args=(self._work,), daemon=True, name=f"runbook-{number}").start()
 
     def _work(self) -> None:
+        self._call_all()
+        with self._lock:
+            self._left -= 1
+            if not self._left:
+                self.through.set()
+
+    def _call_all(self) -> None:
         while True:
             try:
                 position, call = self.todo.popleft()

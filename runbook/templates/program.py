@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runbook.errors import RunbookError, TaskFailed, Unsure
 from runbook.templates.plain import SLOW, PlainCondition, PlainText, plain_condition, plain_text
@@ -22,6 +23,7 @@ class Program:
     """One text. Code is generated when it is first rendered, and not at all while names are enough."""
 
     __slots__ = ("_blocks", "_code", "_condition", "_native", "_parsed", "_plain", "defines", "needs", "text")
+    _making: ClassVar[Lock] = Lock()
 
     def __init__(self, text: str, *, condition: bool, native: bool, blocks: tuple[bool, bool]) -> None:
         self.text = text
@@ -83,11 +85,10 @@ class Program:
         from runbook.templates.machine import Names, settle
 
         machine = self._machine()
-        if self._code is None:
-            self._code = self._generate(machine)
+        code = self._code or self._made(machine)
         context = Names(machine, {}, None, {})
         context.scope = scope
-        values = self._code.root_render_func(context)
+        values = code.root_render_func(context)
         if not (self._native and self._single):
             return joined(values)
         return settle(next(iter(values)))
@@ -95,6 +96,13 @@ class Program:
     @property
     def _single(self) -> bool:
         return self._parsed is not None and self._parsed.single
+
+    def _made(self, machine: Machine) -> Code:
+        """Make the code once, for an error is explained by the code that it arose in."""
+        with self._making:
+            if self._code is None:
+                self._code = self._generate(machine)
+            return self._code
 
     def _generate(self, machine: Machine) -> Code:
         from runbook.templates.machine import FILENAME

@@ -332,7 +332,7 @@ def touch(want: Where, host):
 """
 
 
-@pytest.mark.parametrize(("hosts", "options"), [(80, []), (300, ["--check"])])
+@pytest.mark.parametrize(("hosts", "options"), [(50, []), (200, ["--check"])])
 def test_a_crowd_in_a_hurry(tmp_path, hosts, options):
     """Many hosts, a block that fails on some, handlers and registers: all as it is with one after the other."""
     reports = []
