@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BeforeValidator
 from runbook.units import Secret, revealed
 
 
-def _address(value: str | Secret) -> str | Secret:
+def address(value: str | Secret) -> str | Secret:
+    """Raise ValueError unless it is an address of HTTP."""
     text = str(revealed(value))
     try:
         parts = urlsplit(text)
@@ -43,7 +44,7 @@ def _in_range(statuses: tuple[int, ...]) -> tuple[int, ...]:
     return statuses
 
 
-Url = Annotated[str | Secret, AfterValidator(_address)]
+Url = Annotated[str | Secret, AfterValidator(address)]
 Headers = Annotated[dict[str, Any], AfterValidator(_sendable)]
 Statuses = Annotated[tuple[int, ...], BeforeValidator(_listed), AfterValidator(_in_range)]
 
