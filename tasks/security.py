@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field, PositiveFloat, PositiveInt
 
+from runbook.changes import Exchange
 from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.host.refusals import shown
@@ -156,4 +157,37 @@ def audit(want: Audit, host: Host) -> dict[str, Any]:
         raise TaskFailed(
             f"{len(faults)} of {len(found)} controls do not hold: {'; '.join(faults)}", hint=FIX, data=data
         )
+    return data
+
+
+class Key(Params):
+    """Which service, which key, and whether it is to be taken."""
+
+    url: Url = Field(description="the service")
+    api_key: Secret = Field(description="the key")
+    accepted: bool = Field(default=True, description="whether the service is to take it")
+    route: str = Field(
+        "/batch", description="a route that needs the key; it is sent an empty JSON object", pattern="^/"
+    )
+    timeout: Duration = Field(Duration.parse("10s"), description="how long to wait for the answer")
+
+
+@task(kind="probe", returns={"status": "the status of the answer"})
+def key(want: Key, host: Host) -> dict[str, Any]:
+    """See that a service takes a key, or that it takes it no more; nothing is changed by it.
+
+    What is sent is refused in any case: with 401 or 403 for the key, with another status for what it holds.
+    """
+    url = str(revealed(want.url)).rstrip("/")
+    headers = {"X-API-Key": want.api_key}
+    status = host.ask(Exchange("POST", f"{url}{want.route}", headers, {}, timeout=want.timeout)).status
+    data: dict[str, Any] = {"status": status}
+    if status >= 500 or status == 404:
+        raise TaskFailed(f"POST {want.route} is answered {status}, which tells nothing of the key", data=data)
+    if (status not in controls.REFUSED) != want.accepted:
+        told = f"POST {want.route} is answered {status}: the service"
+        if want.accepted:
+            hint = "it has another: has it been started again since the key was written?"
+            raise TaskFailed(f"{told} does not take the key", hint=hint, data=data)
+        raise TaskFailed(f"{told} still takes the key", hint="start it again, so that it reads its new one", data=data)
     return data
