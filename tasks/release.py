@@ -53,6 +53,7 @@ class Build(Params):
         (), description="more files, folders or shell patterns below `root`, as `labels.txt`, `logs/**/*.out`"
     )
     version: str | None = Field(None, description="what the release is called, beside its commit", pattern=r"^[!-~]+$")
+    env_files: tuple[Path, ...] = Field((), description="more `.env` files whose secrets must not be in it")
     code: Path | None = Field(
         None, description="the folder whose git commit it is of, and where settings are that `root` lacks"
     )
@@ -93,9 +94,8 @@ def build(want: Build, host: Host) -> Plan:
     `.env`, and any file with a secret that the run or `root/.env` knows, is refused. Beside it stands where it comes
     from: an unsigned in-toto statement with SLSA provenance.
     """
-    asked = building.Asked(
-        want.root, want.code or want.root, want.dest or want.root / "releases", want.models, want.include, want.version
-    )
+    dest, code = want.dest or want.root / "releases", want.code or want.root
+    asked = building.Asked(want.root, code, dest, want.models, want.include, want.version, want.env_files)
     gathered = building.gather(host, asked)
     found = building.built_already(host, gathered, asked.dest)
     if found is not None:

@@ -33,6 +33,7 @@ class Asked(NamedTuple):
     models: contents.Models
     include: tuple[str, ...]
     version: str | None
+    env_files: tuple[Path, ...]
 
 
 class Gathered(NamedTuple):
@@ -53,7 +54,10 @@ def gather(host: Host, asked: Asked) -> Gathered:
     missing = contents.settings(host, basket, list(dict.fromkeys((asked.root, asked.code))))
     for path in contents.included(host, basket.root, asked.include, asked.dest):
         basket.add_model(path) if path.suffix == ".onnx" else basket.add(path)
-    leaks = secrecy.watch(host, list(dict.fromkeys((asked.root, asked.code))))
+    beside = [
+        env for folder in dict.fromkeys((asked.root, asked.code)) if host.stat(env := folder / ".env") is not None
+    ]
+    leaks = secrecy.watch(host, [*beside, *asked.env_files])
     secrecy.refuse_small(host, leaks, list(basket.files.values()))
     git, committed = source.commit(host, asked.code)
     mtime = source.moment(host, committed, basket.files.values())

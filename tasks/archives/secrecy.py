@@ -18,13 +18,11 @@ PRIVATE_KEY = b"PRIVATE KEY-----"
 SMALL = 10**6  # bytes; so much is looked through while planning, so that a check foretells it
 
 
-def watch(host: Host, folders: Sequence[Path]) -> Leaks:
-    """Give what finds the secrets of the run and of the folders' `.env`, and private keys."""
+def watch(host: Host, env_files: Sequence[Path]) -> Leaks:
+    """Give what finds the secrets of the run and of `.env` files, and private keys."""
     found: list[Secret] = []
-    for folder in folders:
-        env = folder / ".env"
-        if host.stat(env) is not None:
-            found += secrets_of_env(host.read(env, limit=SMALL).decode("utf-8", "surrogateescape"))
+    for env in env_files:
+        found += secrets_of_env(host.read(env, limit=SMALL).decode("utf-8", "surrogateescape"))
     return Leaks([*host.secrets, *(secret for secret in found if not _is_path(host, secret))], [PRIVATE_KEY])
 
 
