@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from runbook import __version__
 from runbook.service.api import Api, Handler
 from runbook.service.limit import UploadLimit
+from runbook.service.openapi import REQUESTS
 from runbook.service.refusals import Refused
 from runbook.service.replies import json_reply
 from runbook.service.watch import Watch
@@ -23,9 +24,13 @@ GONE = 499  # the client left before it was answered; nobody sees it but the log
 
 def create_app(api: Api) -> ASGIApp:
     """Give the whole application over a started Api."""
-    app = FastAPI(title="runbook reference service", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="runbook reference service", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     for method, path, handler, summary in routes(api):
-        app.add_api_route(path, handler, methods=[method], summary=summary)
+        app.add_api_route(path, handler, methods=[method], summary=summary, openapi_extra=REQUESTS.get(path))
+        if method == "GET":  # as load balancers ask
+            app.add_route(path, handler, methods=["HEAD"], include_in_schema=False)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _gone)

@@ -55,10 +55,7 @@ class Classifier:
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
         """Give one row of probabilities for each input; a model that gives scores is put through softmax."""
-        groups = [batch] if self.batched else [batch[i : i + 1] for i in range(len(batch))]
-        feed = [{self.input_name: group.astype(self.dtype)} for group in groups]
-        rows = np.concatenate([self.session.run([self.output_name], one)[0] for one in feed]).astype(np.float64)
-        rows = rows.reshape(len(batch), -1)
+        rows = self.run(batch)
         if not np.isfinite(rows).all():
             raise Refused(f"{self.file.path} gives numbers that are not finite", code="model")
         if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
@@ -66,6 +63,13 @@ class Classifier:
         powers = np.exp(rows - rows.max(axis=1, keepdims=True))
         result: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
         return result
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Give what the model gives, one row for each input."""
+        groups = [batch] if self.batched else [batch[i : i + 1] for i in range(len(batch))]
+        feeds = [{self.input_name: group.astype(self.dtype)} for group in groups]
+        rows = np.concatenate([self.session.run([self.output_name], feed)[0] for feed in feeds])
+        return rows.astype(np.float64).reshape(len(batch), -1)
 
     def warm_up(self) -> None:
         """Predict once, on zeros."""

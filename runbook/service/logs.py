@@ -75,6 +75,13 @@ class LineWriter(logging.Handler):
         log.info("log reopened", extra={"event": "log_reopened"})
 
 
+def of_clients(record: logging.LogRecord) -> bool:
+    """Lower the server's complaint that an answer stayed unsent: a client broke off, and nothing is wrong with us."""
+    if record.msg == "ASGI callable returned without completing response.":
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return True
+
+
 @contextmanager
 def logging_to(path: Path | None, redactor: Redactor) -> Iterator[LineWriter]:
     """Send all there is to log, also that of libraries, to a file or to stderr, and nowhere else."""
@@ -83,6 +90,7 @@ def logging_to(path: Path | None, redactor: Redactor) -> Iterator[LineWriter]:
     before, root.handlers = root.handlers, [writer]
     for name in (OURS, "uvicorn.error"):  # of all others only what goes wrong
         logging.getLogger(name).setLevel(logging.INFO)
+    writer.addFilter(of_clients)
     try:
         yield writer
     finally:

@@ -58,7 +58,7 @@ def run_service(wish: Wish, tell: Callable[[str], None]) -> None:
     redactor = Redactor()
     if settings.api_key is not None:
         redactor.add(settings.api_key.reveal())
-    with logging_to(wish.log, redactor) as writer:
+    with logging_to(wish.log, redactor) as writer, reopened_by_signal(writer):
         for text in warnings:
             log.warning(text, extra={"event": "settings"})
         with bound(wish.host, wish.port) as listener:
@@ -67,7 +67,7 @@ def run_service(wish: Wish, tell: Callable[[str], None]) -> None:
                 api.start()
             except Refused as refused:
                 raise Invalid(refused.detail, hint=HINTS.get(refused.code, NOT_A_CLASSIFIER)) from refused
-            serve(_config(api), listener, writer, tell)
+            serve(_config(api), listener, tell)
 
 
 def _config(api: Api) -> uvicorn.Config:
@@ -83,7 +83,7 @@ def _config(api: Api) -> uvicorn.Config:
     )
 
 
-def serve(config: uvicorn.Config, listener: socket.socket, writer: LineWriter, tell: Callable[[str], None]) -> None:
+def serve(config: uvicorn.Config, listener: socket.socket, tell: Callable[[str], None]) -> None:
     """Run the server until SIGTERM or SIGINT, which let the requests at work end."""
     server = uvicorn.Server(config)
 
@@ -94,14 +94,25 @@ def serve(config: uvicorn.Config, listener: socket.socket, writer: LineWriter, t
 
     for name in ("SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), stop)
-    if hasattr(signal, "SIGUSR1"):
-        signal.signal(signal.SIGUSR1, lambda *_: writer.reopen())
     listener.listen(config.backlog)  # from here on requests wait for the loop, so the address may be told
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     log.info("listening on %s", url, extra={"event": "listening", "url": url, "pid": os.getpid()})
     tell(url)
     server.run(sockets=[listener])
+
+
+@contextmanager
+def reopened_by_signal(writer: LineWriter) -> Iterator[None]:
+    """Have SIGUSR1 reopen the log, before the model is loaded too: unheeded, it would end the process."""
+    if not hasattr(signal, "SIGUSR1"):  # on Windows
+        yield
+        return
+    before = signal.signal(signal.SIGUSR1, lambda *_: writer.reopen())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 @contextmanager

@@ -17,6 +17,10 @@ FIT = re.compile(r"[\w.:-]{1,64}", re.ASCII)  # a request id that a client may c
 log = logging.getLogger(__name__)
 
 
+class Unsent(Exception):
+    """The answer could not be sent: the client has gone, or broke the protocol and was told so by the server."""
+
+
 class Watch:
     """Tells of each request in one log line, without its query, headers and body, which may hold secrets."""
 
@@ -39,14 +43,20 @@ class Watch:
 
         async def sent(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            starts = message["type"] == "http.response.start"
+            if starts:
                 message = {**message, "headers": [*message.get("headers", []), (b"x-request-id", number.encode())]}
-            await send(message)
+            try:
+                await send(message)
+            except Exception as error:
+                raise Unsent from error
+            status = message["status"] if starts else status
 
         try:
             with self._metrics.in_flight.track_inprogress():
                 await self._app(scope, receive, sent)
+        except Unsent:
+            state["code"] = "unsent"
         except Exception:
             text = "%s %s failed"
             log.exception(text, scope["method"], scope["path"], extra={"event": "error", "request_id": number})

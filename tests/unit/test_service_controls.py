@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import struct
+import threading
 import zlib
 
 import httpx
@@ -13,10 +14,10 @@ from PIL import Image
 
 from runbook.service.api import Api
 from runbook.service.app import create_app
-from runbook.service.classifier import Runtime
+from runbook.service.classifier import Classifier, Runtime, load_classifier
 from runbook.service.metrics import Metrics
 from runbook.service.settings import Settings
-from runbook.units import Secret
+from runbook.units import Duration, Secret
 
 KEY = "0123456789abcdef" * 4
 PAGE = "https://app.example.com"
@@ -25,9 +26,10 @@ PAGE = "https://app.example.com"
 class Asked:
     """An application in this process, asked without a server."""
 
-    def __init__(self, model, **settings):
+    def __init__(self, model, *, start=True, **settings):
         self.api = Api(model, Settings.model_validate({"api_key": Secret(KEY), **settings}), Runtime(), Metrics())
-        self.api.start()
+        if start:
+            self.api.start()
         self.app = create_app(self.api)
 
     def __call__(self, method, path, **request):
@@ -274,6 +276,79 @@ def test_one_bad_file_of_a_batch_is_named(guarded):
 def test_unknown_routes_and_methods_are_json_too(guarded):
     assert guarded("GET", "/nowhere").json() == {"detail": "Not Found", "code": "http"}
     assert guarded("GET", "/predict").status_code == 405
+
+
+def test_a_reload_is_refused_while_another_is_under_way(digits):
+    asked, loading, go = Asked(digits.good), threading.Event(), threading.Event()
+
+    def slow():
+        loading.set()
+        assert go.wait(10)
+        return load_classifier(digits.older, Runtime())
+
+    first = threading.Thread(target=asked.api.reloader.reload, args=[slow])
+    first.start()
+    assert loading.wait(10)
+    answer = asked("POST", "/admin/model/reload", headers={"x-api-key": KEY})
+    assert answer.status_code == 409
+    assert (answer.json()["success"], answer.json()["code"]) == (False, "busy")
+    assert asked("GET", "/ready").json()["reloading"] is True
+    assert asked.predict(image()).json()["worker"] == "worker-0"
+    go.set()
+    first.join(10)
+    assert asked.predict(image()).json()["worker"] == "worker-1"
+
+
+def test_a_model_that_takes_too_long_is_given_up(digits):
+    asked = Asked(digits.good)
+    asked.api.reloader.load_timeout = 1e-9
+    answer = asked("POST", "/reload", json={"model_path": str(digits.older)}, headers={"x-api-key": KEY})
+    assert code_of(answer) == (504, "timeout")
+    assert asked("GET", "/version").json()["model_path"] == str(digits.good)
+
+
+def test_requests_that_outlive_the_drain_are_named_in_the_answer(digits):
+    asked = Asked(digits.good, drain_timeout=Duration(0.01))
+    with asked.api.reloader.lease("POST /predict 1234"):
+        answer = asked("POST", "/reload", json={"model_path": str(digits.older)}, headers={"x-api-key": KEY})
+    assert answer.status_code == 200
+    assert answer.json()["requests_left"][0].startswith("POST /predict 1234 (")
+    assert "model_drain_timeout_total 1.0" in asked("GET", "/metrics").text
+
+
+def test_before_a_model_is_loaded_it_is_alive_and_not_ready(digits):
+    asked = Asked(digits.good, start=False)
+    assert asked("GET", "/health").status_code == 200
+    assert asked("GET", "/ready").status_code == 503
+
+
+def test_an_answer_that_is_no_number_is_the_models_fault(digits, monkeypatch):
+    asked = Asked(digits.good)
+    monkeypatch.setattr(Classifier, "run", lambda _, batch: np.full((len(batch), 10), np.nan))
+    assert code_of(asked.predict(image())) == (500, "model")
+
+
+def test_a_fault_of_the_service_is_logged_and_told_apart(guarded, monkeypatch, caplog):
+    monkeypatch.setattr(guarded.api.metrics, "page", lambda: 1 / 0)
+    answer = guarded("GET", "/metrics", headers={"x-request-id": "r-1"})
+    assert answer.status_code == 500
+    assert answer.json() == {"detail": "internal error", "code": "error", "request_id": "r-1"}
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_load_balancers_may_ask_for_the_head_alone(guarded):
+    assert [guarded("HEAD", path).status_code for path in ("/health", "/ready", "/version")] == [200, 200, 200]
+
+
+def test_the_api_describes_itself(guarded):
+    paths = guarded("GET", "/openapi.json").json()["paths"]
+    assert {"/health", "/ready", "/version", "/metrics", "/predict", "/batch", "/reload", "/admin/model/reload"} == {
+        *paths
+    }
+    assert {*paths["/predict"]["post"]["requestBody"]["content"]} == {"application/json", "multipart/form-data"}
+    assert (
+        "model_path" in paths["/reload"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    )
 
 
 def test_metrics_count_by_route_and_outcome_whatever_is_asked(digits):

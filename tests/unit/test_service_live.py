@@ -140,6 +140,11 @@ def raw(service, text: bytes) -> socket.socket:
     return connection
 
 
+def received(connection: socket.socket) -> bytes:
+    """Give all that the service sends before it closes the connection."""
+    return b"".join(iter(lambda: connection.recv(10_000), b""))
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_upload_is_only_noted(shared):
     service, client = shared
     before = len(service.log.read_text())
@@ -147,6 +152,18 @@ def test_a_client_that_leaves_in_the_middle_of_its_upload_is_only_noted(shared):
     raw(service, b"POST /predict HTTP/1.1\r\nhost: x\r\n" + form + b"\r\n\r\n--b\r\n").close()
     while '"status": 499' not in service.log.read_text()[before:]:
         assert client.get("/health").status_code == 200
+    assert '"ERROR"' not in service.log.read_text()[before:]
+
+
+def test_a_client_that_breaks_the_protocol_is_told_so_and_is_no_error_of_ours(shared):
+    service, client = shared
+    before = len(service.log.read_text())
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    for body, answer in ((b"zz\r\n", b"HTTP/1.1 400 "), (b"5\r\nab", b"")):
+        with raw(service, head + body) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            assert received(connection).startswith(answer)
+    assert client.get("/health").status_code == 200
     assert '"ERROR"' not in service.log.read_text()[before:]
 
 
@@ -187,7 +204,7 @@ def test_sigterm_lets_a_request_end(digits, tmp_path):
         while "Shutting down" not in service.log.read_text():
             assert service.process.poll() is None
         connection.sendall(body[50:])
-        assert b'"label":"7"' in connection.makefile("rb").read()
+        assert b'"label":"7"' in received(connection)
         assert service.process.wait(15) == 0
 
 
