@@ -24,6 +24,7 @@ file = click.Path(path_type=Path)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--env-file", type=file, help="The `.env` file with API_KEY, MODEL_PATH and the settings.")
 @click.option("--log", type=file, help="Append the log to this file. [default: stderr]")
+@click.option("--pid-file", type=file, help="Keep the process id in this file while requests are taken.")
 @click.option(
     "--threads",
     type=click.IntRange(0, 1024),
@@ -35,7 +36,14 @@ file = click.Path(path_type=Path)
     "--providers", default="CPU", show_default=True, metavar="LIST", help="Where models run, by preference: CUDA,CPU."
 )
 def command(
-    model: Path | None, port: int, host: str, env_file: Path | None, log: Path | None, threads: int, providers: str
+    model: Path | None,
+    port: int,
+    host: str,
+    env_file: Path | None,
+    log: Path | None,
+    pid_file: Path | None,
+    threads: int,
+    providers: str,
 ) -> None:
     """Serve an image classifier over HTTP until it is told to end by SIGTERM or Ctrl-C.
 
@@ -49,7 +57,7 @@ def command(
     names = tuple(name.strip().upper() for name in providers.split(","))
     if wrong := [name for name in names if name not in PROVIDERS]:
         raise click.BadParameter(f"{wrong[0]!r} is unknown; known are {', '.join(PROVIDERS)}", param_hint="--providers")
-    run_service(Wish(model, port, host, env_file, log, Runtime(threads, names)), _tell)
+    run_service(Wish(model, port, host, env_file, log, pid_file, Runtime(threads, names)), _tell)
 
 
 def _check_extras() -> None:

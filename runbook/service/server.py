@@ -43,6 +43,7 @@ class Wish:
     host: str = "127.0.0.1"
     env_file: Path | None = None
     log: Path | None = None
+    pid_file: Path | None = None
     runtime: Runtime = field(default_factory=Runtime)
 
 
@@ -67,7 +68,8 @@ def run_service(wish: Wish, tell: Callable[[str], None]) -> None:
                 api.start()
             except Refused as refused:
                 raise Invalid(refused.detail, hint=HINTS.get(refused.code, NOT_A_CLASSIFIER)) from refused
-            serve(_config(api), listener, tell)
+            with told_in(wish.pid_file):
+                serve(_config(api), listener, tell)
 
 
 def _config(api: Api) -> uvicorn.Config:
@@ -113,6 +115,24 @@ def reopened_by_signal(writer: LineWriter) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@contextmanager
+def told_in(pid_file: Path | None) -> Iterator[None]:
+    """Keep our process id in a file for as long as we serve, if it is asked for."""
+    if pid_file is None:
+        yield
+        return
+    fresh = pid_file.with_name(f".{pid_file.name}.{os.getpid()}.tmp")
+    try:
+        fresh.write_text(f"{os.getpid()}\n", "ascii")
+        fresh.replace(pid_file)
+    except OSError as error:
+        raise Invalid(f"the pid file {pid_file} cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        pid_file.unlink(missing_ok=True)
 
 
 @contextmanager

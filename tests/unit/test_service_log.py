@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -36,8 +37,10 @@ def writer_to(path):
 def served(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("logged")
     key = write_env(folder / ".env")
-    with running_service(digits.good, folder / ".env", log=folder / "api.log") as service:
+    more = ["--pid-file", str(folder / "pid")]
+    with running_service(digits.good, folder / ".env", *more, log=folder / "api.log") as service:
         yield service, key
+    assert not (folder / "pid").exists()
 
 
 def test_each_request_is_one_line_without_what_may_be_secret(served):
@@ -91,7 +94,7 @@ def test_the_log_is_rotated_by_a_signal_and_loses_nothing(served):
     old = service.log.with_name("api.log.1")
     service.log.rename(old)
     httpx.get(f"{service.url}/health", headers={"x-request-id": "before"})
-    service.process.send_signal(signal.SIGUSR1)
+    os.kill(int(service.log.with_name("pid").read_text()), signal.SIGUSR1)
     while not service.log.exists() or "log reopened" not in service.log.read_text():
         assert service.process.poll() is None
     httpx.get(f"{service.url}/health", headers={"x-request-id": "after"})

@@ -90,6 +90,11 @@ def test_a_host_that_there_is_not_is_told(digits, tmp_path):
     )
 
 
+def test_a_pid_file_that_cannot_be_written_is_told(digits, tmp_path):
+    told = refused(model=digits.good, pid_file=tmp_path / "no/pid", log=tmp_path / "log")
+    assert "the pid file" in told.message
+
+
 def test_wrong_options_are_told(digits):
     done = start("--model", digits.good, "--providers", "CUDA,TPU")
     assert (done.returncode, "'TPU' is unknown; known are CPU, CUDA" in done.stderr) == (2, True)
