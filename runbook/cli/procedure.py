@@ -113,6 +113,7 @@ class _Writer:
             if isinstance(item, Step):
                 yield from self._step(item, below)
             elif isinstance(item, Block):
+                yield from (f"*{_prose(item.name)}*:", "") if item.name else ()
                 failed = RESCUED if item.rescue else below.failed
                 yield from self.items(item.block, below._replace(failed=failed))
                 lead = "Only if one of the steps above has failed. "

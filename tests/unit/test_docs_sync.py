@@ -1,11 +1,18 @@
 """`runbook docs sync`: blocks of pages that say what the playbooks say, and cannot drift unseen."""
 
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from runbook.playbook import load_playbook, shipped_playbooks
+from runbook.registry import Registry
 from tests.unit.playing import COMMAND
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("OPS_CHECKLIST.md", "ROLLBACK.md", "SECURITY.md", "SCRIPTS.md", "windows.md")
 
 BOOK = """\
 # Ship it.
@@ -22,7 +29,8 @@ BOOK = """\
       files.directory: {path: "{{ where }}"}
       tags: [folder]
       notify: tell
-    - block:
+    - name: All of it
+      block:
         # It may go wrong.
         - name: Look at it.
           stat: {path: "{{ where }}"}
@@ -61,6 +69,8 @@ See first what it would do: `{RUN} --check -e where=WHERE`. Then do it: `{RUN} -
    - Run it: `{RUN} -t folder -e where=WHERE`
    - What it changes: `files.directory` (`path: {{{{ where }}}}`): Have a folder, with a mode if one is given.
    - If it fails: Look at the disk.
+
+*All of it*:
 
 2. **Look at it.** Only when `where != '/'`. It may go wrong.
    - Run it: `{RUN} -t shipping -e where=WHERE`
@@ -206,3 +216,21 @@ def test_a_project_without_docs(tmp_path):
     done = sync(tmp_path)
     assert done.returncode == 1
     assert "there is no folder docs" in done.stderr
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_our_own_pages_name_is_there(name, tmp_path):
+    """Playbooks, tasks, and examples; what is in step with the playbooks is seen by `make docs-check`."""
+    text = (DOCS / name).read_text("utf-8")
+    written = re.sub(r"<!-- runbook:.*?<!-- /runbook -->", "", text, flags=re.DOTALL)
+    names = set(Registry().names())
+    domains = {each.partition(".")[0] for each in names if "." in each}
+    said = set(re.findall(r"`([a-z]+\.[a-z_]+)`", written))
+    assert {each for each in said if each.partition(".")[0] in domains} <= names
+    assert set(re.findall(r"`(\w+)\.yml`", written)) <= set(shipped_playbooks())
+    for number, example in enumerate(re.findall(r"^```yaml\n(.*?)^```", written, re.MULTILINE | re.DOTALL)):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(example)
+        book = load_playbook(path, is_task=Registry().is_task)
+        for step in book.plays[0].steps:
+            assert set(step.params) <= set(Registry().spec(step.task).names())
