@@ -14,7 +14,7 @@ from test_report import FINISHED, SCHEMA, STARTED, WRITE, a_run, result, step
 from runbook import events as ev
 from runbook import journal as module
 from runbook.errors import RunbookError
-from runbook.journal import Journal, crashed, read
+from runbook.journal import AtWork, Journal, crashed, read
 from runbook.report import Report
 
 LIST = [{**WRITE, "target": f"/{name}"} for name in "abc"]
@@ -134,6 +134,25 @@ def test_what_knows_more_finished_steps_is_believed():
     assert crash(events[:4], whole.to_json())[0]["steps"] == steps
     assert crash([], whole.to_json())[0]["steps"] == steps
     assert crash(events)[0]["steps"] == steps
+
+
+def test_what_was_at_work_is_named_with_its_hosts_if_there_are_several():
+    at_work = AtWork()
+    assert at_work.named(hosts=True) == "between two steps"
+    for number, host in ((4, "web2"), (4, "web1"), (4, "web3"), (5, "web1")):
+        at_work(ev.StepStarted(step(number, host), ""))
+    assert at_work.named(hosts=True) == "at step 4 'step 4' on web2, web1 and web3 and step 5 'step 5' on web1"
+    assert at_work.named(hosts=False) == "at step 4 'step 4' and step 5 'step 5'"
+
+
+def test_a_report_that_knows_more_of_several_hosts_is_believed():
+    started = [STARTED, ev.PlayStarted("upkeep", ("web1", "web2"))]
+    begun = [ev.StepStarted(step(1, host), "") for host in ("web1", "web2")]
+    known = Report()
+    for event in [*started, *begun, result(1, "ok", "web2"), result(1, "ok", "web1")]:
+        known(event)
+    record, _ = crashed(known.to_json(), [*started, *begun, result(1, "ok", "web2")], ended_at="", certain=True)
+    assert [(entry["host"], entry["status"]) for entry in record["steps"]] == [("web1", "ok"), ("web2", "ok")]
 
 
 def test_a_journal_that_tells_the_end_makes_a_run_that_ended():

@@ -71,6 +71,20 @@ def folded(events: list[ev.Event]) -> Report:
     return report
 
 
+def test_the_hosts_of_a_step_stand_in_the_order_of_the_play_whoever_was_first():
+    hosts = ("a", "b", "c", "d")
+    events = [STARTED, ev.PlayStarted("upkeep", hosts)]
+    batches = [(1, "bac"), (2, "cb"), (2, "ba"), (1, "d"), (2, "d"), (3, "dcba")]
+    events += [result(index, "ok", host) for index, order in batches for host in order]
+    told = [(entry["index"], entry["host"]) for entry in folded(events).steps]
+    assert told == [
+        *((1, host) for host in "abc"),
+        *((2, host) for host in "abbc"),  # an include in a loop comes twice, and what was first stays first
+        *((1, "d"), (2, "d")),  # the next batch begins again
+        *((3, host) for host in "abcd"),
+    ]
+
+
 def test_a_report_follows_its_schema_at_every_instant():
     events = a_run()
     for count in range(1, len(events) + 1):
