@@ -16,9 +16,8 @@ from runbook.host.plans import fill
 from runbook.task import Params, task
 from runbook.units import Duration
 
-from . import _crontab as tab
-from . import _task_xml as task_xml
-from . import _units as units
+from .scheduling import crontab as tab
+from .scheduling import task_xml, units
 
 Minute = Annotated[str, BeforeValidator(tab.minute)]
 Hour = Annotated[str, BeforeValidator(tab.hour)]

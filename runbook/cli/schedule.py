@@ -130,8 +130,8 @@ def _told_by(provider: str, host: LocalHost, name: str | None) -> dict[str, str]
     if provider == "cron":
         from importlib import import_module  # the folder of tasks is no package to the type checker
 
-        _crontab = import_module("runbook.tasks._crontab")
-        blocks = _crontab.blocks(_crontab.table(host))
+        crontab = import_module("runbook.tasks.scheduling.crontab")
+        blocks = crontab.blocks(crontab.table(host))
         return {job: text for job, text in blocks.items() if name in (None, job)}
     if provider == "systemd":
         argv = ["systemctl", "list-timers", "--all", "--no-pager", f"runbook-{name or '*'}.timer"]

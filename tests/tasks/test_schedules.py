@@ -10,7 +10,8 @@ import pytest
 
 from runbook.host import LocalHost
 from runbook.registry import Registry
-from runbook.tasks import _task_xml, schedule
+from runbook.tasks import schedule
+from runbook.tasks.scheduling import task_xml
 
 NOW = datetime(2026, 3, 10, 2, tzinfo=UTC)
 DAILY = {
@@ -60,12 +61,12 @@ DAILY_XML = r"""<?xml version="1.0" encoding="UTF-16"?>
 
 
 def document(**params) -> bytes:
-    return _task_xml.document(schedule._job(Registry().spec("schedule.windows").params(**params)))
+    return task_xml.document(schedule._job(Registry().spec("schedule.windows").params(**params)))
 
 
 def test_a_task_of_windows_to_the_byte():
     content = document(**DAILY)
-    mark = _task_xml.mark(content)
+    mark = task_xml.mark(content)
     assert mark.startswith("runbook ")
     text = DAILY_XML.replace("runbook MARK", mark).replace("\n", "\r\n")
     assert content == b"\xff\xfe" + text.encode("utf-16-le")
@@ -75,7 +76,7 @@ def test_a_task_of_windows_to_the_byte():
 def test_a_task_is_known_by_what_it_says():
     assert document(**DAILY) == document(**DAILY)
     others = [{"at": "03:01"}, {"argv": ["x"]}, {"limit": "1h"}, {"account": "system"}, {"description": "x"}]
-    marks = {_task_xml.mark(document(**DAILY)), *(_task_xml.mark(document(**DAILY | other)) for other in others)}
+    marks = {task_xml.mark(document(**DAILY)), *(task_xml.mark(document(**DAILY | other)) for other in others)}
     assert len(marks) == len(others) + 1
 
 
