@@ -122,7 +122,8 @@ class Completed:
         """Say how it ended, with the last line that it printed of why."""
         ended = f"was killed by signal {-self.rc}" if self.rc < 0 else f"ended with rc {self.rc}"
         lines = [line for line in (self.stderr.strip() or self.stdout.strip()).splitlines() if line.strip()]
-        return ended + (f": {lines[-1].strip()[:500]}" if lines else "")
+        told = [line for line in lines if not line.startswith('See "systemctl')] or lines  # which says nothing of why
+        return ended + (f": {told[-1].strip()[:500]}" if told else "")
 
 
 @sealed

@@ -81,7 +81,7 @@ def boot_id() -> str:
 
 FINDERS: Mapping[str, Callable[[], Any]] = {
     "os": _os,
-    "system": lambda: os.uname().sysname,
+    "system": lambda: os.uname().sysname if hasattr(os, "uname") else "Windows",
     "boot_id": boot_id,
     "arch": lambda: os.uname().machine,
     "hostname": lambda: os.uname().nodename,
