@@ -117,7 +117,7 @@ def _session(path: Path, source: str | bytes, runtime: Runtime) -> ort.Inference
         session = ort.InferenceSession(source, options, providers=[one for one in wanted if one in here] or here[-1:])
     except Exception as error:  # its exceptions have no common class of their own
         reason = str(error).replace("\n", " ")[:300]
-        text = f"{path} cannot be loaded: it is damaged, no ONNX model, or made for another ONNX Runtime: {reason}"
+        text = f"{path} cannot be loaded: it is damaged or no ONNX model, or one for a newer ONNX Runtime: {reason}"
         raise Refused(text, code="damaged") from error
     used = session.get_providers()
     lacking = [one for one in wanted if one not in used]
