@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from runbook.errors import Unsure
 
+# What an Unknown in a mapping turns out to be whose name is then not there at all.
+ABSENT = object()
 _KNOWN = frozenset({str, int, float, bool, type(None), bytes})
 
 
@@ -138,7 +140,8 @@ def resolved(value: Any) -> Any:
     if isinstance(value, dict | list | tuple) and first_unknown(value) is None:
         return value
     if isinstance(value, dict):
-        return {key: resolved(item) for key, item in value.items()}
+        known = {key: resolved(item) for key, item in value.items()}
+        return {key: item for key, item in known.items() if item is not ABSENT}
     if isinstance(value, list | tuple):
         return type(value)(resolved(item) for item in value)
     return value

@@ -4,9 +4,10 @@ from runbook.changes.base import Change, Content, Gate, Machine, RunCommand, Sen
 from runbook.changes.files import Chmod, Compress, Link, MakeFolder, Move, Produce, Remove, Write
 from runbook.changes.processes import Request, Run
 from runbook.changes.values import Completed, Exchange, FileRef, Found, Response, Stat, Usage
-from runbook.unknown import then
+from runbook.unknown import ABSENT, then
 
 __all__ = [
+    "ABSENT",
     "Change",
     "Chmod",
     "Completed",

@@ -145,7 +145,7 @@ def _payload(exchange: Exchange) -> tuple[bytes | None, dict[str, str]]:
     if body is None or isinstance(body, bytes):
         return body, headers
     if isinstance(body, str | Secret):
-        return str(revealed(body)).encode(), headers
+        return str(revealed(body)).encode("utf-8", "surrogateescape"), headers
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = "application/json"
     return json.dumps(revealed(body), separators=(",", ":"), ensure_ascii=False).encode(), headers

@@ -9,9 +9,11 @@ WHERE: dict[str, str] = {
     "fail": "say",
     "file": "files",
     "find": "searching",
+    "get_url": "fetching",
     "include_vars": "say",
     "lineinfile": "lines",
     "pause": "say",
+    "ping": "reading",
     "replace": "blocks",
     "set_fact": "say",
     "shell": "commands",
@@ -19,4 +21,6 @@ WHERE: dict[str, str] = {
     "stat": "reading",
     "tempfile": "files",
     "template": "writing",
+    "uri": "asking",
+    "wait_for": "waiting",
 }

@@ -45,6 +45,12 @@ class Look(Params):
     )
 
 
+class Ping(Params):
+    """What to answer."""
+
+    data: str = Field("pong", description="the answer; `crash` fails, to see what a failure looks like")
+
+
 class Slurp(Params):
     """Which file to read."""
 
@@ -86,6 +92,15 @@ def slurp(want: Slurp, host: Host) -> dict[str, Any]:
         raise TaskFailed(f"there is no file {want.src}", hint="a `stat` step before this one can tell, for its `when`")
     content = base64.b64encode(host.read(want.src)).decode()
     return {"content": content, "encoding": "base64", "source": str(want.src)}
+
+
+@task(kind="probe", returns={"ping": "`data`"})
+def ping(want: Ping, host: Host) -> dict[str, Any]:
+    """Answer, if the host can be reached and looked at."""
+    host.stat(host.cwd)
+    if want.data == "crash":
+        raise TaskFailed("boom")
+    return {"ping": want.data}
 
 
 def _described(found: Stat) -> dict[str, Any]:
