@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from runbook.host.custody import custody
+from tests.faults.rotations import COLLAPSE, ROTATE
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.sweep import Bench
 
@@ -25,6 +27,9 @@ def strace():
         pytest.skip(reason)
 
 
-@pytest.fixture(scope="session", params=SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.fixture(scope="session", params=(*SCENARIOS, ROTATE, COLLAPSE), ids=lambda scenario: scenario.name)
 def bench(request, tmp_path_factory, strace):
+    folder = tmp_path_factory.mktemp("lies")
+    if request.param.needs and custody(folder).file_system not in request.param.needs:
+        pytest.skip(f"the temporary folder is on none of {' and '.join(request.param.needs)}")
     return Bench(request.param, tmp_path_factory.mktemp(request.param.name))

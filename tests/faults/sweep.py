@@ -41,12 +41,18 @@ KILLED = -9
 
 @dataclass(frozen=True)
 class Scenario:
-    """A play on a small folder. `intact(folder)` names what is lost or half-written, whatever moment it is."""
+    """A play on a small folder. `intact(folder)` names what is lost or half-written, whatever moment it is.
+
+    `needs` names the file systems that it can be played on, where that is not any. `uncounted` are the calls of which
+    it makes more or fewer each time, so that the nth of one run is not that of the next.
+    """
 
     name: str
     steps: str
     prepare: Callable[[Path], None]
     intact: Callable[[Path], Iterable[str]]
+    needs: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
 
 
 class Bench:
@@ -66,7 +72,8 @@ class Bench:
         assert ran.rc == 0, ran.text
         self.end = tree(trial.work)
         assert self.end != self.before
-        self.points, self.totals = points_of(trace.read_text(errors="replace"), trial.root)
+        points, self.totals = points_of(trace.read_text(errors="replace"), trial.root)
+        self.points = [point for point in points if point.call not in scenario.uncounted]
 
     def sandbox(self, root: Path | None = None, apart: Path | None = None) -> Sandbox:
         """Copy the prepared files, with their times, to a new place."""
