@@ -67,7 +67,9 @@ class Api:
     async def ready(self, _: Request) -> Response:
         worker = self.reloader.current
         ready = worker is not None and worker.state == "ready"
-        about = {"ready": ready, "worker": worker and worker.worker_id, "reloading": self.reloader.reloading}
+        about: dict[str, Any] = {"ready": ready, "reloading": self.reloader.reloading}
+        if worker is not None:
+            about |= {"worker": worker.worker_id, "state": worker.state, "in_flight": worker.in_flight}
         return json_reply(about, 200 if ready else 503)
 
     async def version(self, _: Request) -> Response:

@@ -39,7 +39,8 @@ def image(path: Path) -> dict:
 def test_it_is_healthy_and_ready(served):
     client, _, _ = served
     assert client.get("/health").json()["status"] == "healthy"
-    assert client.get("/ready").json() == {"ready": True, "worker": "worker-0", "reloading": False}
+    ready = {"ready": True, "reloading": False, "worker": "worker-0", "state": "ready", "in_flight": 0}
+    assert client.get("/ready").json() == ready
 
 
 def test_version_says_what_serves(served, digits):
