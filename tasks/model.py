@@ -1,47 +1,36 @@
-"""Models that a service serves: which one it is, and another in its place."""
+"""Models that a service serves: which one it is, another in its place, and how it answers."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from runbook.changes import Change, Exchange, Request, Response, after
+from runbook.changes import Change, Request, Response, after
 from runbook.errors import TaskFailed
 from runbook.host import Host
-from runbook.task import Params, task
-from runbook.units import Duration, Secret, revealed
+from runbook.task import task
+from runbook.units import Duration
 
 from .serving import answers
 from .serving.adapters import Served
-from .serving.modelfile import look
-from .serving.reloading import reload as reloaded
-from .serving.samples import body_of, zeros
+from .serving.continuity import Continuity, judged
+from .serving.reloading import Swap
 from .serving.simple import Simple
-from .serving.words import Url, shown
+from .serving.targets import Service, asking, sample_for, wanting
+from .serving.words import shown
 
 RETURNS = {
-    "model_path": "the file that is served, as the service names it",
+    "model_path": "the file that is served, as the service names it, if it names files",
     "sha256": "its SHA-256, if the service says it",
+    "version": "its version, if the service goes by versions",
 }
-
 UNFIT = (400, 413, 415, 422)
 
 
-class _Service(Params):
-    url: Url = Field(description="the service's base address, as http://localhost:8000")
-    adapter: Literal["simple"] = Field("simple", description="what kind of server it is")
-
-    @field_validator("url")
-    @classmethod
-    def _base(cls, url: str | Secret) -> str | Secret:
-        return Secret(url.reveal().rstrip("/")) if isinstance(url, Secret) else url.rstrip("/")
-
-
-class Version(_Service):
+class Version(Service):
     """Which service is asked, and, if that is known, what it must serve."""
 
     path: Path | None = Field(None, description="the model's file that must be served")
@@ -50,34 +39,55 @@ class Version(_Service):
 
 @task(kind="probe", returns={**RETURNS, "told": "all that the service says of it"})
 def version(want: Version, host: Host) -> dict[str, Any]:
-    """Ask a service which model it serves; with `path`, fail unless it is that one.
+    """Ask a service which model it serves; with `path` or `version`, fail unless it is that one.
 
     After a reload that is yet to come, the answer is unsure in check mode.
     """
-    adapter = Simple(host, str(revealed(want.url)), timeout=float(want.timeout))
+    adapter = asking(want, float(want.timeout), host)
     served = adapter.served(host.ask)
-    if want.path is not None:
-        wanted = _simple(want, want.path, served, host)
-        if lack := wanted.lack(served):
-            hint = "reload it: `model.reload` with this path"
-            raise TaskFailed(f"{shown(want.url)} does not serve {wanted.wanted}: {lack}", hint=hint, data=_told(served))
+    if want.path is not None or want.version is not None:
+        adapter = wanting(adapter, want.path, served, host)
+        if lack := adapter.lack(served):
+            hint = "reload it: `model.reload` with the same params"
+            raise TaskFailed(
+                f"{shown(want.url)} does not serve {adapter.wanted}: {lack}", hint=hint, data=_told(served)
+            )
     return {**_told(served), "told": served.told}
 
 
-class Reload(_Service):
-    """Which service, and the file of the model that it shall serve.
+class Reload(Service):
+    """Which service, and the model that it shall serve: by its file, or by its name and version.
 
     The path is the service's. Where the file is seen from here too, its SHA-256 is compared as well, and a file that is
-    missing or empty is refused before the service is asked.
+    missing or empty is refused before the service is asked. A `v2` server loads what its repository holds, so put the
+    files of the version there first; for `torchserve` the path is the archive's name in its model store.
     """
 
-    path: Path = Field(description="the model's file")
-    api_key: Secret | None = Field(None, description="the service's key, sent as `X-API-Key`")
+    path: Path | None = Field(None, description="the model's file")
     timeout: Duration = Field(Duration.parse("2m"), description="how long the service may take to load the model")
+    continuity: Continuity | None = Field(
+        None,
+        description="watch whether the service goes on answering: `{}`, or clients, every, before, after, and the"
+        " budget of requests that may be lost, 0",
+    )
+    sample: Path | None = Field(None, description="what it is asked meanwhile; zeros without it")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.adapter == "simple" and self.path is None:
+            raise ValueError("which model? give `path`")
+        if self.adapter != "simple" and self.version is None:
+            raise ValueError(f"the adapter {self.adapter} needs `version`: without one no load can be proven")
+        return self
 
 
 @task(
-    returns={**RETURNS, "previous": "the file that was served before", "compared": "what was compared: path, or both"}
+    returns={
+        **RETURNS,
+        "previous": "what was served before",
+        "compared": "what was compared: `path and sha256`, `path` where the file is not seen from here, or `version`",
+        "continuity": "requests, failed (before, during, after), faults, backwards, median_ms, longest_ms",
+    }
 )
 def reload(want: Reload, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """Make a service serve another model, and prove that it does; nothing is sent where it serves that one already.
@@ -85,26 +95,34 @@ def reload(want: Reload, host: Host) -> Generator[Change, None, dict[str, Any]]:
     The service loads the new model beside the old one, which serves until then. When it refuses, the failure says what
     it answered, what is still served, and what to look at: the path, permissions, a damaged file, other classes, the
     key. An answer that got lost is no failure if the service turns out to serve the model.
+
+    With `continuity`, predictions are asked for before, during and after: what fails, and what the old model answers
+    after the new one has, counts against the budget; beyond it the step fails, with the new model in place.
     """
-    served = Simple(host, str(revealed(want.url))).served(host.ask)
-    adapter = _simple(want, want.path, served, host)
-    assert adapter.seen is not None
-    data = {"previous": served.model_path, "compared": "path and sha256" if adapter.seen.sha256 else "path"}
+    adapter = asking(want, float(want.timeout), host)
+    served = adapter.served(host.ask)
+    adapter = wanting(adapter, want.path, served, host)
+    seen = adapter.seen if isinstance(adapter, Simple) else None
+    compared = "version" if seen is None else "path and sha256" if seen.sha256 else "path"
+    data = {"previous": served.model_path or served.version, "compared": compared}
     if adapter.lack(served) is None:
-        return {**_told(served), **data}
-    note = f"; compared by path alone: {adapter.seen.why}" if adapter.seen.why else ""
+        return {**_told(served), **data, "continuity": None}
+    body = sample_for(adapter, host, want.sample, None) if want.continuity else None
+    swap = Swap(adapter, served, want.continuity, body)
+    note = f"; compared by path alone: {seen.why}" if seen and seen.why else ""
     sent = Request(
-        adapter.load(),
-        affects=(adapter.url,),
+        adapter.exchange(),
+        affects=(want.base,),
         detail=f"from {served} to {adapter.wanted}{note}",
-        conduct=lambda send: reloaded(adapter, served, send),
+        conduct=swap.conduct,
     )
     yield sent
-    now = after(sent, _told)
-    return {"model_path": now["model_path"], "sha256": now["sha256"], **data}
+    now = after(sent, lambda done: _told(done.served))
+    watched = after(sent, lambda done: judged(swap.continuity, done.seen))
+    return {**{name: now[name] for name in RETURNS}, **data, "continuity": watched}
 
 
-class Predict(_Service):
+class Predict(Service):
     """Which service, what it is given, and what its answer must hold.
 
     Without a `sample` and an `array` it is given zeros of the shape that it says it takes: then the answer shows that
@@ -136,60 +154,36 @@ class Predict(_Service):
     },
 )
 def predict(want: Predict, host: Host) -> dict[str, Any]:
-    """Let a service classify one sample, and fail unless it does, with a label.
+    """Let a service classify one sample, and fail unless it does; one of the adapter `simple` must give a label.
 
     It only reads, so it is asked in check mode too. After a reload that is yet to come it is unsure.
     """
-    url = str(revealed(want.url))
+    adapter = asking(want, float(want.timeout), host)
     given = str(want.sample) if want.sample else "an array" if want.array is not None else "zeros"
-    body, kind = _sample(want, url, host)
-    response = host.ask(Exchange("POST", f"{url}/predict", {"Content-Type": kind}, body, timeout=float(want.timeout)))
+    exchange = adapter.question(*sample_for(adapter, host, want.sample, want.array))
+    response = host.ask(exchange)
     told = answers.content(response)
     if fault := _fault(want, response, told):
         unfit = "is the sample such as this model takes?" if response.status in UNFIT else None
         raise TaskFailed(
-            f"POST {shown(want.url)}/predict, given {given}: {fault}",
+            f"POST {shown(exchange.url)}, given {given}: {fault}",
             hint=unfit or answers.hint_for(response.status),
             data={"status": response.status, "given": given, "body": answers.excerpt(response)},
         )
-    kept = {name: told.get(name) for name in ("label", "confidence", "sha256")}
-    return {**kept, "elapsed_ms": answers.milliseconds(response.elapsed_s), "given": given, "told": told}
-
-
-def _sample(want: Predict, url: str, host: Host) -> tuple[bytes, str]:
-    if want.sample is not None:
-        return body_of(host, want.sample)
-    array = want.array
-    if array is None:
-        array = zeros(Simple(host, url).served(host.ask).told.get("input_shape"))
-    return json.dumps({"array": array}).encode(), "application/json"
+    kept = {name: told.get(name) if isinstance(told, dict) else None for name in ("label", "confidence", "sha256")}
+    whole = None if told is answers.NOTHING else told
+    return {**kept, "elapsed_ms": answers.milliseconds(response.elapsed_s), "given": given, "told": whole}
 
 
 def _fault(want: Predict, response: Response, told: Any) -> str | None:
     if response.status != 200:
         return answers.unwanted(response, [200])
-    if not isinstance(told, dict) or told.get("label") is None:
+    if want.adapter == "simple" and (not isinstance(told, dict) or told.get("label") is None):
         return f"no `label` in the answer: {answers.excerpt(response)}"
     if want.json_ is not None and (lack := answers.lacking(want.json_, told)):
         return f"the answer is not as wanted: {lack}"
     return answers.late(response, want.max_latency)
 
 
-def _simple(want: Version | Reload, path: Path, served: Served, host: Host) -> Simple:
-    """Give the service with the file that it shall serve, as far as that can be seen from here."""
-    seen = look(host, path if path.is_absolute() else host.cwd / path, shared=_is_here(host, served))
-    key = want.api_key if isinstance(want, Reload) else None
-    return Simple(host, str(revealed(want.url)), seen, key, float(want.timeout))
-
-
-def _is_here(host: Host, served: Served) -> bool:
-    """Say whether the file that is served is seen from here, so that any other would be as well."""
-    path = Path(served.model_path or "")
-    try:
-        return path.is_absolute() and host.stat(path) is not None
-    except TaskFailed:  # it may not be looked at: then it is not seen
-        return False
-
-
 def _told(served: Served) -> dict[str, Any]:
-    return {"model_path": served.model_path, "sha256": served.sha256}
+    return {"model_path": served.model_path, "sha256": served.sha256, "version": served.version}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import Any, NamedTuple
 
 from runbook.changes import Response, Send
 from runbook.errors import TaskFailed
 
 from . import answers
-from .adapters import Adapter, Served
+from .adapters import ASK, Adapter, Served
+from .continuity import Continuity, Watch, told, watching
 
 EVERY = 0.1  # seconds between two looks at a server that said it would do it later
 
@@ -19,10 +22,10 @@ def reload(adapter: Adapter, before: Served, send: Send) -> Served:
 
     Where the answer is lost the server may have done it all the same, so that is asked, not guessed.
     """
-    exchange = adapter.load()
+    exchange = adapter.exchange()
     name = f"{exchange.method} {exchange.url}"
     try:
-        answer = send(exchange)
+        answer = adapter.load(send)
     except TaskFailed as error:
         now = _now(adapter, send)
         if isinstance(now, Served) and adapter.lack(now) is None:
@@ -40,19 +43,20 @@ def reload(adapter: Adapter, before: Served, send: Send) -> Served:
 
 
 def _proven(adapter: Adapter, before: Served, send: Send, answer: Response, *, until: float) -> Served:
-    """Ask what is served now; after `202 Accepted` again and again, for as long as the request might have taken."""
+    """Ask what is served now; of what is under way again and again, for as long as the request might have taken."""
     while True:
         now = _now(adapter, send)
         lack = adapter.lack(now) if isinstance(now, Served) else now
         if lack is None and isinstance(now, Served):
             return now
-        if answer.status != HTTPStatus.ACCEPTED or time.monotonic() > until:
+        patient = answer.status == HTTPStatus.ACCEPTED or (isinstance(now, Served) and now.pending)
+        if not patient or time.monotonic() > until:
             break
         time.sleep(EVERY)
     raise TaskFailed(
         f"the service said {answers.named(answer.status)}, and does not serve {adapter.wanted}: {lack}",
         hint="is there one worker behind this address? With several, each has a model of its own",
-        data={"served": str(now), "previous": before.model_path},
+        data={"served": str(now), "previous": before.model_path or before.version},
     )
 
 
@@ -68,3 +72,35 @@ def _standing(before: Served, now: Served | str) -> str:
     if isinstance(now, str):
         return f"what is served now cannot be told: {now}"
     return f"still served: {now}" if now == before or str(now) == str(before) else f"now served: {now}"
+
+
+class Done(NamedTuple):
+    """What came of it: what is served, and what was seen meanwhile."""
+
+    served: Served
+    seen: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A reload, watched or not; `body` and its content type are what the service is asked meanwhile."""
+
+    adapter: Adapter
+    before: Served
+    continuity: Continuity | None
+    body: tuple[bytes, str] | None
+
+    def conduct(self, send: Send) -> Done:
+        """Do it; TaskFailed says why it was not, with what was seen."""
+        if self.continuity is None or self.body is None:
+            return Done(reload(self.adapter, self.before, send), None)
+        question = self.adapter.question(*self.body)
+        question = replace(question, timeout=min(ASK, question.timeout))
+        watch = Watch(send, question, self.adapter.mark)
+        try:
+            with watching(self.continuity, watch):
+                now = reload(self.adapter, self.before, send)
+        except TaskFailed as error:
+            error.data["continuity"] = told(watch, self.before.mark, None)
+            raise
+        return Done(now, told(watch, self.before.mark, now.mark))

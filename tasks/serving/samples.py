@@ -19,22 +19,27 @@ from runbook.host.refusals import shown
 LARGEST = 10**7  # numbers in an array that is made up
 
 
-def body_of(host: Host, sample: Path) -> tuple[bytes, str]:
-    """Give the body and content type of a request with a sample: an upload, or what a `.json` file holds.
-
-    Raises TaskFailed for a file that is missing, empty, or `.json` without an array.
-    """
+def raw(host: Host, sample: Path) -> tuple[bytes, str]:
+    """Give a sample as it is, and its content type; TaskFailed for a file that is missing or empty."""
     if host.stat(sample) is None:
         hint = "give a file that the service can classify: an image, or JSON with an array"
         raise TaskFailed(f"there is no sample {shown(sample)}{meant(host, sample)}", hint=hint)
     data = host.read(sample)
     if not data:
         raise TaskFailed(f"the sample {shown(sample)} is empty")
+    return data, guess_type(sample.name)[0] or "application/octet-stream"
+
+
+def body_of(host: Host, sample: Path) -> tuple[bytes, str]:
+    """Give the body and content type of a request with a sample: an upload, or what a `.json` file holds.
+
+    Raises TaskFailed for a file that is missing, empty, or `.json` without an array.
+    """
+    data, kind = raw(host, sample)
     if sample.suffix.lower() == ".json":
         return _array_in(sample, data)
     boundary = f"sample-{hashlib.sha256(data).hexdigest()}"  # the same every time, and never within its own content
     name = re.sub(r"[^\w. -]", "_", sample.name, flags=re.ASCII)  # what a header can hold
-    kind = guess_type(name)[0] or "application/octet-stream"
     field = f'Content-Disposition: form-data; name="file"; filename="{name}"'
     head = f"--{boundary}\r\n{field}\r\nContent-Type: {kind}\r\n\r\n"
     return head.encode() + data + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"

@@ -12,13 +12,10 @@ from runbook.changes import Exchange, Response, Send
 from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.host.refusals import shown
-from runbook.units import Secret
 
 from . import answers
-from .adapters import Served
+from .adapters import ASK, Address, Served
 from .modelfile import Seen
-
-ASK = 10.0  # seconds for what is only asked
 
 KEY = (
     "the service does not take this key. It reads its own, API_KEY, from its .env when it starts: is `api_key` from"
@@ -56,10 +53,8 @@ class Simple:
     """Such a service, and the file of the model that it shall serve (None: it is only asked)."""
 
     host: Host
-    url: str
+    at: Address
     seen: Seen | None = None
-    key: Secret | None = None
-    timeout: float = 120.0
 
     @property
     def wanted(self) -> str:
@@ -68,9 +63,9 @@ class Simple:
         return f"{name} ({self.seen.sha256[:12]})" if self.seen.sha256 else name
 
     def served(self, send: Send) -> Served:
-        response = send(Exchange("GET", f"{self.url}/version", timeout=min(ASK, self.timeout)))
+        response = send(Exchange("GET", f"{self.at.url}/version", timeout=min(ASK, self.at.timeout)))
         told = answers.content(response)
-        name = f"GET {self.url}/version"
+        name = f"GET {self.at.url}/version"
         if response.status != HTTPStatus.OK:
             hint = "is this the base address of the service, as http://localhost:8000, and the right `adapter`?"
             raise TaskFailed(f"{name}: {answers.unwanted(response, [200])}", hint=hint)
@@ -96,11 +91,22 @@ class Simple:
         # A link and what it leads to are one model, as far as both can be seen from here.
         return os.path.isabs(path) and self.seen.sha256 is not None and self.host.resolve(Path(path)) == self.seen.real
 
-    def load(self) -> Exchange:
+    def exchange(self) -> Exchange:
         assert self.seen is not None
-        headers: dict[str, Any] = {"X-API-Key": self.key} if self.key else {}
+        headers: dict[str, Any] = {"X-API-Key": self.at.key} if self.at.key else {}
         body = {"model_path": str(self.seen.path)}
-        return Exchange("POST", f"{self.url}/reload", headers, body, timeout=self.timeout)
+        return Exchange("POST", f"{self.at.url}/reload", headers, body, timeout=self.at.timeout)
+
+    def load(self, send: Send) -> Response:
+        return send(self.exchange())
+
+    def question(self, body: bytes, kind: str) -> Exchange:
+        url = self.at.predict_url or self.at.url
+        return Exchange("POST", f"{url}/predict", {"Content-Type": kind}, body, timeout=self.at.timeout)
+
+    def mark(self, answer: Any) -> str | None:
+        said = answer.get("sha256") if isinstance(answer, dict) else None
+        return said.lower() if isinstance(said, str) else None
 
     def hint(self, answer: Response) -> str:
         told = answers.content(answer)
@@ -108,13 +114,13 @@ class Simple:
         if isinstance(code, str) and code in BY_CODE:
             return BY_CODE[code]
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            return KEY if self.key else NO_KEY
+            return KEY if self.at.key else NO_KEY
         said = answers.excerpt(answer)
         by_word = next((hint for word, hint in BY_WORD.items() if word in said.lower()), None)
         if by_word:
             return by_word
         if answer.status == HTTPStatus.FORBIDDEN:
-            return f"{KEY if self.key else NO_KEY} Or, if it is about the file: {PERMISSION}"
+            return f"{KEY if self.at.key else NO_KEY} Or, if it is about the file: {PERMISSION}"
         if answer.status == HTTPStatus.NOT_FOUND:
             none = "is this the base address of a service that has POST /reload, and the right `adapter`?"
             return none if said in ("", "Not Found") else PATH

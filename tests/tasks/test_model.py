@@ -62,6 +62,8 @@ def test_check_foretells_the_run_and_a_second_run_does_nothing(tmp_path, models,
         "sha256": sha256_of(new),
         "previous": str(old),
         "compared": "path and sha256",
+        "version": None,
+        "continuity": None,
     }
     again, proof = reload(tmp_path, service, new)
     assert (again["status"], proof["status"], service.posts) == ("ok", "ok", 1)
