@@ -58,7 +58,7 @@ def _aliased(name: str, spec: TaskSpec, dynamic: set[str]) -> bool:
 def _problem(detail: ErrorDetails, spec: TaskSpec, document: Document, path: KeyPath) -> Invalid:
     loc = detail["loc"]
     kind, name = detail["type"], str(loc[0]) if loc else ""
-    if kind == "extra_forbidden":
+    if kind == "extra_forbidden" and len(loc) == 1:
         return _unknown(name, spec, document, path)
     if kind == "missing" and len(loc) == 1:
         info = spec.field(name)
@@ -68,6 +68,9 @@ def _problem(detail: ErrorDetails, spec: TaskSpec, document: Document, path: Key
     if not loc:
         return document.problem(f"{spec.name}: {message}", path)
     inner = tuple(step for step in loc if isinstance(step, int) or step == name or step.isidentifier())
+    text = {"extra_forbidden": f"there is no {loc[-1]!r} in it", "missing": f"it needs {loc[-1]!r}"}.get(kind)
+    if text is not None:
+        return document.problem(f"{spec.name}: {name!r}: {text}", _within(document, path, inner), key=kind != "missing")
     text = message[:1].lower() + message[1:]
     got = "" if kind in {"value_error", "assertion_error"} else f", not {_shown(detail['input'])}"
     return document.problem(f"{spec.name}: {name!r}: {text}{got}", _within(document, path, inner))

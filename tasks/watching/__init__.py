@@ -1,0 +1,1 @@
+"""What health.watch remembers between its runs, and what it makes of it."""
