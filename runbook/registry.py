@@ -34,7 +34,9 @@ class Registry:
     """Every task there is. `folders` hold a user's own `tasks/*.py` and are looked through first."""
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self._folders = [folder for folder in folders if folder.is_dir()]
+        # In a checkout the shipped tasks lie where a user's own would, and yet they are modules of a package.
+        mine = [folder for folder in folders if folder.is_dir()]
+        self._folders = [folder for folder in mine if not folder.samefile(shipped_folder())]
         self._modules: dict[str, list[ModuleType]] = {}
         self._specs: dict[str, TaskSpec] = {}
 

@@ -6,28 +6,31 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from runbook.changes import Change, Request, Response, after
+from runbook.changes import Change, Request, after
 from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.task import task
-from runbook.units import Duration
+from runbook.units import Duration, Percent
 
+from .archives.previous import Recorded
+from .archives.previous import previous as before
 from .serving import answers
 from .serving.adapters import Served
 from .serving.continuity import Continuity, judged
 from .serving.reloading import Swap
+from .serving.scoring import labelled, scored, wrong
 from .serving.simple import Simple
 from .serving.targets import Service, asking, sample_for, wanting
-from .serving.words import shown
+from .serving.words import Regex, shown
 
 RETURNS = {
     "model_path": "the file that is served, as the service names it, if it names files",
     "sha256": "its SHA-256, if the service says it",
     "version": "its version, if the service goes by versions",
 }
-UNFIT = (400, 413, 415, 422)
+UNFIT = "is the sample such as this model takes, and is the key right?"
 
 
 class Version(Service):
@@ -161,29 +164,84 @@ def predict(want: Predict, host: Host) -> dict[str, Any]:
     adapter = asking(want, float(want.timeout), host)
     given = str(want.sample) if want.sample else "an array" if want.array is not None else "zeros"
     exchange = adapter.question(*sample_for(adapter, host, want.sample, want.array))
-    response = host.ask(exchange)
-    told = answers.content(response)
-    if fault := _fault(want, response, told):
-        unfit = "is the sample such as this model takes?" if response.status in UNFIT else None
-        raise TaskFailed(
-            f"POST {shown(exchange.url)}, given {given}: {fault}",
-            hint=unfit or answers.hint_for(response.status),
-            data={"status": response.status, "given": given, "body": answers.excerpt(response)},
-        )
-    kept = {name: told.get(name) if isinstance(told, dict) else None for name in ("label", "confidence", "sha256")}
+    told = answers.content(response := host.ask(exchange))
+    if fault := wrong(want, response, told):
+        hint = UNFIT if 400 <= response.status < 500 else answers.hint_for(response.status)
+        data = {"status": response.status, "given": given, "body": answers.excerpt(response)}
+        raise TaskFailed(f"POST {shown(exchange.url)}, given {given}: {fault}", hint=hint, data=data)
     whole = None if told is answers.NOTHING else told
+    kept = {name: told.get(name) if isinstance(told, dict) else None for name in ("label", "confidence", "sha256")}
     return {**kept, "elapsed_ms": answers.milliseconds(response.elapsed_s), "given": given, "told": whole}
-
-
-def _fault(want: Predict, response: Response, told: Any) -> str | None:
-    if response.status != 200:
-        return answers.unwanted(response, [200])
-    if want.adapter == "simple" and (not isinstance(told, dict) or told.get("label") is None):
-        return f"no `label` in the answer: {answers.excerpt(response)}"
-    if want.json_ is not None and (lack := answers.lacking(want.json_, told)):
-        return f"the answer is not as wanted: {lack}"
-    return answers.late(response, want.max_latency)
 
 
 def _told(served: Served) -> dict[str, Any]:
     return {"model_path": served.model_path, "sha256": served.sha256, "version": served.version}
+
+
+class Score(Service):
+    """Which service, and samples whose labels are known: `cat/1.png` is a cat."""
+
+    samples: Path = Field(description="the folder of the samples, looked through with all below it")
+    label: Regex = Field(
+        r"([^/]+)/[^/]+$", description="finds the label in a sample's path below the folder: its first group"
+    )
+    limit: PositiveInt = Field(200, description="how many samples are asked for at most, spread evenly over all")
+    min_accuracy: Percent | None = Field(None, description="fail if fewer are right: `90%`")
+    timeout: Duration = Field(Duration.parse("30s"), description="how long to wait for an answer")
+
+
+@task(
+    kind="probe",
+    returns={
+        "accuracy": "the share that is right, 0 to 1",
+        "right": "how many are right",
+        "samples": "how many there were",
+        "wrong": "the first of those that are not, with what was said",
+        "median_ms": "how long an answer takes, in milliseconds",
+    },
+)
+def score(want: Score, host: Host) -> dict[str, Any]:
+    """Find out how often a service is right, on samples whose labels are known."""
+    found = labelled(host, want.samples, want.label, want.limit)
+    data = scored(host, asking(want, float(want.timeout), host), found)
+    if want.min_accuracy is not None and 100 * data["accuracy"] < want.min_accuracy:
+        text = f"{data['right']} of {data['samples']} are right, less than {want.min_accuracy}"
+        raise TaskFailed(text, hint="is it the right model, and are the labels of the samples right?", data=data)
+    return data
+
+
+class Previous(Service):
+    """Which service, and the experiment folder with its `releases/` and `export/`."""
+
+    root: Path = Field(description="the experiment folder")
+    record: Path | None = Field(
+        None, description="JSON of the last rollback, with the `sha256` of the model it went to: that one is kept"
+    )
+    timeout: Duration = Field(Duration.parse("10s"), description="how long to wait for an answer")
+
+
+@task(
+    kind="probe",
+    returns={
+        "path": "the model to go back to",
+        "sha256": "its SHA-256",
+        "source": "`release` or `export`, or `record` where a rollback has been done already",
+        "archive": "the release that has to be unpacked first, or null",
+        "folder": "the folder that it becomes, or null",
+        "served": "the model that is served now",
+    },
+)
+def previous(want: Previous, host: Host) -> dict[str, Any]:
+    """Say which model to go back to: the previous stable one of the releases, else the previous export.
+
+    The previous one is that of the release before the one with the model that is served; where it is in none, that of
+    the newest release. What the `record` says was gone back to already is gone back to no further.
+    """
+    served = asking(want, float(want.timeout), host).served(host.ask)
+    own = next((each.get("sha256") for each in served.told.get("files") or []), served.sha256)
+    if own is None or served.model_path is None:
+        raise TaskFailed("the service does not say the SHA-256 of its model", hint="give the model to go back to")
+    recorded = Recorded(want.record, Path(served.model_path)) if want.record else None
+    found = before(host, want.root, own, recorded)
+    texts = {name: value and str(value) for name, value in found._asdict().items()}
+    return {**texts, "served": served.model_path}

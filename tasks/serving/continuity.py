@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextvars
-import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from runbook.changes import Exchange, Send
+from runbook.changes import Exchange, Response, Send
 from runbook.errors import StepError, Stopped, TaskFailed
+from runbook.host.refusals import shortened
 from runbook.task import Params
 from runbook.units import Duration
 
+from .answers import content, excerpt, named
+
 Phase = Literal["before", "during", "after"]
 FIRST = 10.0  # seconds that the first answers may take
+SAID = 120  # characters of a refusal that are kept of each kind
 
 
 class Continuity(Params):
@@ -68,17 +72,15 @@ class Watch:
             except (StepError, Stopped):
                 return
             else:
-                fault = None if answer.status == 200 else f"status {answer.status}"
-                mark = self.mark(_content(answer.body)) if fault is None else None
+                fault = None if answer.status == HTTPStatus.OK else fault_of(answer)
+                mark = self.mark(content(answer)) if fault is None else None
                 self.answers.append(Answer(phase, began, time.monotonic(), fault, mark))
             time.sleep(every)
 
 
-def _content(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+def fault_of(answer: Response) -> str:
+    said = shortened(excerpt(answer), SAID)
+    return f"{named(answer.status)}{f': {said}' if said else ''}"
 
 
 @contextmanager
@@ -143,9 +145,15 @@ def judged(want: Continuity | None, seen: dict[str, Any] | None) -> dict[str, An
     if want is None or seen is None:
         return None
     failed = seen["failed"]
+    faults = ", ".join(f"{count} x {fault}" for fault, count in seen["faults"].items())
+    if sum(failed.values()) == seen["requests"]:
+        raise TaskFailed(
+            f"the model is served, and not one of {seen['requests']} requests was answered, before or after: {faults}",
+            hint="is the sample such as the service takes?",
+            data={"continuity": seen},
+        )
     lost = failed["after"] + (0 if failed["before"] else failed["during"]) + (seen["backwards"] or 0)
     if lost > want.budget:
-        faults = ", ".join(f"{count} x {fault}" for fault, count in seen["faults"].items())
         back = f", {seen['backwards']} answered by the old model after the new one" if seen["backwards"] else ""
         raise TaskFailed(
             f"the model is served, and {lost} of {seen['requests']} requests were lost meanwhile, more than"

@@ -44,6 +44,17 @@ def _in_range(statuses: tuple[int, ...]) -> tuple[int, ...]:
     return statuses
 
 
+def _one_group(text: str) -> str:
+    try:
+        groups = re.compile(text).groups
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    if not groups:
+        raise ValueError(f"{text!r} has no group; put what it finds in brackets: 'digit-([0-9]+)'")
+    return text
+
+
+Regex = Annotated[str, AfterValidator(_one_group)]
 Url = Annotated[str | Secret, AfterValidator(address)]
 Headers = Annotated[dict[str, Any], AfterValidator(_sendable)]
 Statuses = Annotated[tuple[int, ...], BeforeValidator(_listed), AfterValidator(_in_range)]

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import shutil
+import time
 import urllib.parse
 
 import psutil
@@ -9,6 +12,7 @@ import pytest
 
 from tests.plays.live import KEY, Live
 from tests.service import running_service, write_env
+from tests.serving import site
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,7 @@ def live(tmp_path_factory, digits_in):
 @pytest.fixture
 def good(live):
     """Have the good model served before the test; the play itself is what does it."""
-    if live.served != "good.onnx":
+    if live.served != "good.onnx" or "good.onnx" not in live.env_file.read_text():
         assert live.play("rollback.yml", path=live.digits.good).code == 0
     return live
 
@@ -31,25 +35,31 @@ def good(live):
 def test_check_says_it_the_run_does_it_and_a_second_run_does_nothing(good):
     live, before = good, good.version()
     check = live.play("rollback.yml", "--check", path=live.digits.older)
-    assert (check.code, check.statuses()) == (0, ["ok", "changed", "unsure", "unsure", "unsure"])
+    assert (check.code, taken(check)) == (0, ["ok", "ok", "changed", "unsure", "unsure", "unsure", "changed"])
     (change,) = check.step("Reload")["changes"]
     assert change["detail"].startswith(f"from {live.digits.good} (")
     assert f"to {live.digits.older} (" in change["detail"]
-    assert {step["reason"] for step in check.report["steps"][2:]} == {
-        "depends on step 2 'Reload the service with the model'"
-    }
+    reasons = {step["reason"] for step in check.report["steps"] if step["status"] == "unsure"}
+    assert reasons == {"depends on step 6 'Reload the service with the model'"}
     assert live.version() == before, "something was posted"
 
     run = live.play("rollback.yml", path=live.digits.older, sample=live.digits.samples[7])
-    assert (run.code, run.statuses()) == (0, ["ok", "changed", "ok", "ok", "ok"])
+    assert (run.code, taken(run)) == (0, ["ok", "ok", "changed", "ok", "ok", "ok", "changed"])
+    assert run.step("Reload")["data"]["continuity"]["failed"] == {"before": 0, "during": 0, "after": 0}
+    assert f"MODEL_PATH={live.digits.older}" in live.env_file.read_text()
     assert [each["detail"] for each in run.step("Reload")["changes"]] == [change["detail"]]
     assert run.step("See that it predicts")["data"]["sha256"] == live.version()["sha256"] != before["sha256"]
     assert live.served == "older.onnx"
 
     loaded = live.version()["loaded_at"]
     again = live.play("rollback.yml", path=live.digits.older)
-    assert (again.code, again.statuses()) == (0, ["ok"] * 5)
+    assert (again.code, taken(again)) == (0, ["ok"] * 7)
     assert live.version()["loaded_at"] == loaded
+
+
+def taken(run):
+    """Give the statuses of the steps that were not skipped."""
+    return [status for status in run.statuses() if status != "skipped"]
 
 
 def failed(live, hinted, said, **inputs):
@@ -58,6 +68,7 @@ def failed(live, hinted, said, **inputs):
     run = live.play("rollback.yml", **{"path": live.digits.older, **inputs})
     assert run.code == 1, run.out
     bad = next(step for step in run.report["steps"] if step["status"] == "failed")
+    assert f"MODEL_PATH={live.digits.good}" in live.env_file.read_text()
     assert said in bad["error"]["message"]
     assert hinted in (bad["error"]["hint"] or "")
     assert live.version() == before
@@ -102,7 +113,7 @@ def test_a_sample_that_the_model_does_not_take(good):
     note.write_text("no image\n")
     run = good.play("rollback.yml", path=good.digits.older, sample=note)
     assert run.code == 1
-    assert "taken are .png" in run.step("See that it predicts")["error"]["message"]
+    assert "taken are .png" in run.step("Reload")["error"]["message"]
     assert f"Served now: {good.digits.older} (before: {good.digits.good})" in run.out
 
 
@@ -110,7 +121,6 @@ def test_a_sample_that_the_model_does_not_take(good):
     ("inputs", "said"),
     [
         ({"path": "export/oldr.onnx"}, "did you mean 'older.onnx'?"),
-        ({"path": None}, "the input 'path' is required"),
         ({"env_file": ".envy"}, "there is no file"),
         ({"api_url": "localhost:8000"}, "http://localhost:8000"),
         ({"sample": "samples"}, "is no file"),
@@ -134,8 +144,6 @@ def test_an_env_file_that_others_may_read(good):
 
 
 def test_the_service_is_down(good):
-    from tests.serving import site
-
     with site() as gone:
         pass
     run = good.play("rollback.yml", path=good.digits.older, api_url=gone.url)
@@ -171,3 +179,104 @@ def test_the_key_is_nowhere(good):
     leaks = [(name, form) for name, text in texts.items() for form in forms if form in text]
     assert leaks == []
     assert any("rollback.yml" in line for line in seen), "no process was seen at all"
+
+
+# Without a path: the previous stable model
+
+
+@pytest.fixture
+def experiment(good):
+    """Give the experiment folder, emptied of what an earlier test has put there."""
+    for name in ("releases", "restored", "reports"):
+        shutil.rmtree(good.folder / name, ignore_errors=True)
+    kept = {path: path.read_bytes() for path in (good.folder / "export").iterdir()}
+    (good.folder / "reports").mkdir()
+    yield good.folder
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def age(path, days):
+    moment = time.time() - days * 86400
+    os.utime(path, (moment, moment))
+
+
+def test_without_anything_it_asks_where_to(good):
+    run = good.play("rollback.yml")
+    assert run.code == 1
+    assert "give the model as -e path=" in run.report["steps"][0]["error"]["message"]
+
+
+def test_the_export_before_and_not_one_more_each_time(good, experiment):
+    for name, days in (("good", 0), ("older", 1), ("five", 2), ("damaged", 3)):
+        age(experiment / f"export/{name}.onnx", days)
+    run = good.play("rollback.yml", exp_dir=experiment)
+    assert (run.code, good.served) == (0, "older.onnx"), run.out
+    assert run.step("Find the previous")["data"]["source"] == "export"
+    record = json.loads((experiment / "reports/rollback.json").read_text())
+    assert (record["from"], record["to"]) == (str(good.digits.good), str(good.digits.older))
+    again = good.play("rollback.yml", exp_dir=experiment)
+    assert (again.code, again.report["summary"]["changed"], good.served) == (0, 0, "older.onnx")
+    assert again.step("Find the previous")["data"]["source"] == "record"
+
+
+def test_the_release_before_is_unpacked_if_its_model_is_gone(good, experiment):
+    for model in (good.digits.older, good.digits.good):
+        book = experiment / "build.yml"
+        step = {"release.build": {"root": str(experiment), "models": [str(model)]}}
+        book.write_text(json.dumps([{"hosts": "localhost", "steps": [step]}]))
+        assert good.play(str(book), api_url=None, env_file=None).code == 0
+    good.digits.older.unlink()
+    check = good.play("rollback.yml", "--check", exp_dir=experiment)
+    assert (check.code, good.served) == (0, "good.onnx"), check.out
+    assert not (experiment / "restored").exists()
+    run = good.play("rollback.yml", exp_dir=experiment)
+    assert run.code == 0, run.out
+    found = run.step("Find the previous")["data"]
+    assert (found["source"], found["folder"]) == ("release", str(next((experiment / "restored").iterdir())))
+    assert good.version()["model_path"] == found["path"]
+    assert good.version()["sha256"] == found["sha256"]
+    assert f"MODEL_PATH={found['path']}" in good.env_file.read_text()
+
+
+def labelled(folder, samples):
+    for digit, sample in enumerate(samples):
+        (folder / str(digit)).mkdir(parents=True)
+        shutil.copy(sample, folder / str(digit) / sample.name)
+    return folder
+
+
+def test_a_service_that_is_less_often_right_than_before(good, tmp_path):
+    """The samples are labelled with what the good model says of them, so that the older one cannot be as good."""
+    run = good.play("rollback.yml", path=good.digits.older, val_images=labelled(tmp_path / "val", good.digits.samples))
+    was, now = (
+        run.step("See how often the service is right now"),
+        run.step("See how often the service is right with it"),
+    )
+    assert (was["data"]["samples"], now["data"]["samples"]) == (10, 10)
+    better = now["data"]["right"] >= was["data"]["right"]
+    assert run.code == (0 if better else 1)
+    strict = labelled(tmp_path / "strict", good.digits.samples[::-1])  # every label is wrong but those in the middle
+    assert good.play("rollback.yml", path=good.digits.good).code == 0
+    run = good.play("rollback.yml", path=good.digits.older, val_images=strict, max_drop=-100)
+    assert run.code == 1
+    assert "are right, and" in run.step("See that it is not less often right")["error"]["message"]
+
+
+def test_the_world_is_kept_out_only_where_nothing_predicts(good, tmp_path):
+    door = tmp_path / "closed"
+    close, reopen = f"touch {door}", f"rm {door}"
+    failed(good, "compare its SHA-256", "damaged", path=good.digits.damaged, tunnel_stop=close)
+    note = tmp_path / "note.txt"
+    note.write_text("no image\n")
+    assert good.play("rollback.yml", path=good.digits.older, sample=note, tunnel_stop=close).code == 1
+    assert not door.exists(), "a model serves, so nobody has to be kept out"
+    with site() as gone:
+        pass
+    run = good.play("rollback.yml", path=good.digits.older, api_url=gone.url, tunnel_stop=close)
+    assert (run.code, door.exists()) == (1, True)
+    assert "--tags reopen" in run.out
+    early = good.play("rollback.yml", "--tags", "reopen", api_url=gone.url, tunnel_start=reopen)
+    assert (early.code, door.exists()) == (1, True)
+    late = good.play("rollback.yml", "--tags", "reopen", tunnel_start=reopen, external_url=good.service.url)
+    assert (late.code, door.exists()) == (0, False), late.out

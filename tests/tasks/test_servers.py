@@ -282,7 +282,7 @@ def test_requests_that_fail_meanwhile_fail_the_step_with_the_model_in_place(tmp_
     step = watched(tmp_path, service)
     assert step["status"] == "failed"
     assert "the model is served, and" in step["error"]["message"]
-    assert "status 503" in step["error"]["message"]
+    assert "x 503 Service Unavailable" in step["error"]["message"]
     assert step["changes"][0]["applied"] is True
     assert service.model.name == "b.onnx"
     assert step["data"]["continuity"]["failed"]["during"] >= 5
@@ -302,6 +302,15 @@ def test_a_service_that_failed_before_is_not_held_against_the_new_model(tmp_path
     assert step["status"] == "changed", step["error"]
     assert step["data"]["continuity"]["failed"]["before"] > 0
     assert step["data"]["continuity"]["failed"]["after"] == 0
+
+
+def test_a_sample_that_no_model_takes(tmp_path, service):
+    service.site.routes["POST /predict"] = (422, {"detail": "array must have the shape 8, 8"})
+    step = watched(tmp_path, service)
+    assert step["status"] == "failed"
+    assert "not one of" in step["error"]["message"]
+    assert "array must have the shape 8, 8" in step["error"]["message"]
+    assert "sample" in step["error"]["hint"]
 
 
 def test_answers_of_the_old_model_after_the_new_one(tmp_path, service):

@@ -78,3 +78,10 @@ def test_a_plugin_without_params_or_docstring_is_refused(tmp_path):
     (tmp_path / "odd.py").write_text("from runbook.task import task\n@task\ndef one(want, host):\n    'Doc.'\n")
     with pytest.raises(Invalid, match="Params"):
         Registry([tmp_path]).spec("odd.one")
+
+
+def test_the_shipped_folder_is_nobodys_own():
+    from runbook.registry import shipped_folder
+
+    for name in ("files.present", "http.check"):
+        assert Registry([shipped_folder()]).spec(name).function.__module__.startswith("runbook.tasks.")
