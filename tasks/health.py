@@ -118,7 +118,7 @@ def watch(want: Watch, host: Host) -> Generator[Change, None, dict[str, Any]]:
     state, decisions = advance(known, found, host.now, rules, boot)
     kept = want.state.with_name(f"{want.state.name}.damaged-{host.now:%Y%m%dT%H%M%SZ}")
     state = replace(state, outbox=_outbox(want, state, _letters(want, host, decisions, damage, kept)))
-    this = Pass(state, rules, found, decisions.news, host.now, damage, secrets=host.secrets)
+    this = Pass(state, rules, found, decisions.news, host.now, damage, secrets=host.secrets, log=want.log)
     this = _with_attempts(this, want, host, decisions)
     torn = want.log is not None and _is_torn(host, want.log)
     if want.ping is not None and want.ping.start:

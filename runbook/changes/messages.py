@@ -135,5 +135,7 @@ class Attempt(Change):
             self.cell.put(resolved(then(getattr(self.changes[-1], "outcome", None), Attempted)))
 
     def describe(self) -> str:
-        told = (f"{change.kind} {change.target}" for change in self.changes)
-        return ", then ".join(text for text in told if text != self.what)
+        if len(self.changes) == 1:
+            detail = self.changes[0].describe()
+            return f"{self.changes[0].kind} {self.changes[0].target}" + (f": {detail}" if detail else "")
+        return ", then ".join(f"{change.kind} {change.target}" for change in self.changes)

@@ -145,8 +145,9 @@ def _seen(target: Target, result: Result, now: datetime, rules: Rules, *, quiet:
     """Take a result in; one that fails in a grace is as if it had not been asked."""
     if not result.ok and quiet:
         return replace(target, reason=result.reason)
-    first = target.successes == 0 if result.ok else target.failures == 0
-    results = (target.results + ("+" if result.ok else "-"))[-KEPT:]
+    mark = "+" if result.ok else "-"
+    first = not target.results.endswith(mark)
+    results = (target.results + mark)[-KEPT:]
     flapping = rules.flapping and flaps(results, before=target.flapping)
     target = replace(
         target,

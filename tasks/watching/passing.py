@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from runbook.changes.messages import Attempt, Attempted
 from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.host.leaks import Leaks
+from runbook.host.refusals import shown
 from runbook.units import Secret
 
 from .logic import News, Result, Rules, settle
@@ -36,6 +38,7 @@ class Pass:
     restarts: Mapping[str, Attempt] = field(default_factory=dict)
     posts: Mapping[tuple[str, str], Attempt] = field(default_factory=dict)
     secrets: Sequence[Secret] = ()
+    log: Path | None = None
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -78,7 +81,7 @@ class Pass:
             "waiting": [each.letter.title for each in self.final().outbox],
         }
         if problems := self.problems():
-            hint = "the log of the watch tells how it came to this" if self.state.targets else None
+            hint = None if self.log is None else f"{shown(self.log)} tells how it came to this"
             raise TaskFailed("; ".join(problems), hint=hint, data=data | {"healthy": False})
         return data
 

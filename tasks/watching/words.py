@@ -80,7 +80,7 @@ def line_of(
         parts.append(f"{name}={target.state}{count}{reason}")
     for service, refused in restarted.items():
         parts.append(f"restart of {service}: {'done' if refused is None else f'failed: {refused}'}")
-    parts += [f"told: {each}" for each in told]
+    parts += [f"alert: {each}" for each in told]
     parts += [f"not delivered: {each}" for each in undelivered]
     return one_line(", ".join([" ".join(parts[:2]), *parts[2:]]), LONGEST).encode() + b"\n"
 

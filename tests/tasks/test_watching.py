@@ -119,6 +119,11 @@ def test_a_service_that_does_not_come_back_is_told_of_and_its_restarts_are_count
     assert tell(rules(), "+", state=state, start=START + 42 * MINUTE)[0] == ["up"]
 
 
+def test_since_is_when_the_row_began_whatever_was_restarted_in_it():
+    _, state = tell(rules(), "+" + "-" * 9)
+    assert state.targets["api"].since == state.targets["api"].incident.since == START + MINUTE
+
+
 def test_failures_in_the_grace_do_not_count_and_none_does_twice():
     told, _ = tell(rules(grace=timedelta(minutes=3)), "--" + "--" + "+++")
     assert told == ["", "R", "", "", "restarted", "", ""]
