@@ -1,0 +1,172 @@
+"""Measures candidates side by side, in paired rounds, each in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from runbook.measure import machine
+from runbook.measure.crew import Hand
+from runbook.measure.feeds import Input, allowed_batch
+from runbook.measure.refusals import Refused
+from runbook.measure.rounds import Samples, interleaved
+from runbook.measure.statistics import latency, mean_with_interval, paired_ratio
+from runbook.measure.telling import tell
+
+MOST_CALLS = 500  # in a block; more tell nothing new, and make the report's intervals slow to find
+SHAPELESS = "say what it takes: `shape: [3, 224, 224]`, or measure it beside the ONNX model of the same inputs"
+
+
+def bench(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the whole measurement and give its report; raises Refused before anything is measured."""
+    candidates: list[dict[str, Any]] = asked["candidates"]
+    with ExitStack() as stack:
+        hands = {one["name"]: stack.enter_context(Hand()) for one in candidates}
+        told = _load(candidates, hands, asked)
+        for name, about in told.items():
+            for batch in asked["batches"]:
+                allowed_batch(name, [Input.from_json(one) for one in about["inputs"]], batch)
+        before = machine.moment()
+        taken = {batch: _batch(hands, asked, batch) for batch in asked["batches"]}
+        peaks = {name: hand.peak_bytes() for name, hand in hands.items()}
+        after = machine.moment()
+    blocks = [block for samples in taken.values() for each in samples.values() for block in each.blocks]
+    busy = sum(sum(block.times) for block in blocks)
+    noise = machine.noise(before, after, sum(block.switches for block in blocks), busy)
+    results = [_result(name, batch, found) for batch, samples in taken.items() for name, found in samples.items()]
+    comparisons = [one for batch, samples in taken.items() for one in _compared(samples, batch, asked["margin"])]
+    return {
+        "schema": "runbook.bench/1",
+        "created": asked["created"],
+        "environment": machine.fingerprint(),
+        "noise": noise,
+        "settings": {
+            name: asked.get(name) for name in ("batches", "rounds", "block", "margin", "seed", "shape", "dims")
+        }
+        | {"images": len(asked.get("images") or ())},
+        "candidates": [_candidate(one, told[one["name"]], peaks[one["name"]]) for one in candidates],
+        "results": results,
+        "comparisons": comparisons,
+        "at_target": _at_target(results, asked.get("target_ms")),
+        "notes": [*_notes(told), *_doubts(noise, comparisons)],
+    }
+
+
+def _load(
+    candidates: Sequence[Mapping[str, Any]], hands: Mapping[str, Hand], asked: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Load all models, those of ONNX first: they say what a torch model beside them is given."""
+    told: dict[str, dict[str, Any]] = {}
+    ordered = sorted(candidates, key=lambda one: str(one["engine"]))  # onnx, torch
+    for one in ordered:
+        more: dict[str, Any] = {}
+        if one["engine"] == "torch":
+            more = inputs_for_torch(list(told.values()), asked)
+        tell(f"loading {one['name']}: {one['model']}")
+        told[one["name"]] = hands[one["name"]].load(one["name"], {**one, "dims": asked.get("dims") or {}, **more})
+    return told
+
+
+def inputs_for_torch(told: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a torch model is given: what `shape` says, or what the ONNX model beside it takes."""
+    if asked.get("shape"):
+        return {"inputs": [Input("input", "float32", tuple(asked["shape"])).to_json()]}
+    if not told:
+        raise Refused("a torch model does not say what it takes", hint=SHAPELESS)
+    return {"inputs": told[0]["inputs"], "preprocessing": told[0]["preprocessing"]}
+
+
+def _batch(hands: Mapping[str, Hand], asked: Mapping[str, Any], batch: int) -> dict[str, Samples]:
+    """Measure one batch size: warm up each candidate, then run the rounds."""
+    calls = {}
+    for name, hand in hands.items():
+        warm = hand.ask("warm", key=name, batch=batch, images=asked.get("images"), seed=asked.get("seed", 0))
+        calls[name] = max(1, min(MOST_CALLS, round(asked["block"] / max(warm["typical"], 1e-9))))
+        tell(f"batch {batch}: {name} takes about {warm['typical'] * 1e3:.3g} ms; {calls[name]} calls a block")
+    tell(f"batch {batch}: {asked['rounds']} rounds")
+    names = list(hands)
+    return interleaved(
+        names, asked["rounds"], lambda name: hands[name].block(name, batch, calls[name]), seed=asked.get("seed", 0)
+    )
+
+
+def _result(name: str, batch: int, samples: Samples) -> dict[str, Any]:
+    times = [[time * 1e3 for time in block.times] for block in samples.blocks]
+    count = sum(map(len, times))
+    return {
+        "candidate": name,
+        "batch": batch,
+        "calls": count,
+        "latency_ms": latency(times),
+        "throughput": mean_with_interval([batch * len(block.times) / sum(block.times) for block in samples.blocks]),
+        "cpu_seconds_per_sample": sum(block.cpu for block in samples.blocks) / (count * batch),
+        "rounds_ms": [time * 1e3 for time in samples.times],
+    }
+
+
+def _compared(samples: Mapping[str, Samples], batch: int, margin: float) -> list[dict[str, Any]]:
+    """Hold every other candidate against the first."""
+    first, *others = samples
+    return [compared(first, other, batch, samples[first].times, samples[other].times, margin) for other in others]
+
+
+def compared(
+    a: str, b: str, batch: int, times_a: Sequence[float], times_b: Sequence[float], margin: float
+) -> dict[str, Any]:
+    """Give how many times as fast b is as a, with interval and verdict."""
+    found = paired_ratio(times_a, times_b)
+    return {
+        "a": a,
+        "b": b,
+        "batch": batch,
+        "ratio": found.ratio,
+        "interval": [found.low, found.high],
+        "verdict": found.verdict(margin),
+        "noisy": found.noisy,
+    }
+
+
+def _candidate(asked: Mapping[str, Any], told: Mapping[str, Any], peak: int) -> dict[str, Any]:
+    return {
+        "name": asked["name"],
+        "engine": asked["engine"],
+        "model": asked["model"],
+        "sha256": asked.get("sha256"),
+        "options": asked.get("options") or {},
+        "providers": {name: told[name] for name in ("asked", "given", "lacking")},
+        "load_seconds": told["load_seconds"],
+        "peak_bytes": peak,
+    }
+
+
+def _at_target(results: Sequence[Mapping[str, Any]], target: float | None) -> list[dict[str, Any]]:
+    """Give each candidate's best throughput among the batches whose p95 is within the target, in milliseconds."""
+    if target is None:
+        return []
+    found = []
+    for name in dict.fromkeys(one["candidate"] for one in results):
+        within = [one for one in results if one["candidate"] == name and one["latency_ms"]["p95"]["value"] <= target]
+        best = max(within, key=lambda one: float(one["throughput"]["value"]), default=None)
+        rate = best and best["throughput"]["value"]
+        found.append({"candidate": name, "target_ms": target, "batch": best and best["batch"], "throughput": rate})
+    return found
+
+
+def _notes(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{name}: {' and '.join(about['lacking'])} asked for and not there; it ran on {', '.join(about['given'])}"
+        for name, about in told.items()
+        if about["lacking"]
+    ]
+
+
+def _doubts(noise: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say where noise has kept the measurement from an answer."""
+    notes = [f"the machine was busy: {'; '.join(noise['why'])}"] if noise["noisy"] else []
+    vague = [one for one in comparisons if one["noisy"] and one["verdict"] == "inconclusive"]
+    if vague:
+        notes.append(
+            f"too noisy to conclude in {len(vague)} of {len(comparisons)} comparisons: raise `rounds`, or wait"
+        )
+    return notes

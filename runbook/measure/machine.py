@@ -1,0 +1,101 @@
+"""What a machine is and how busy it was: both belong to every number that was measured on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PRESSURE = 0.10  # the share of time in which something waited for a core, above which a measurement is noisy
+FEATURES = frozenset({"avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8"})  # what INT8 and wide floats gain from
+PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "torch")
+
+
+def fingerprint() -> dict[str, Any]:
+    """Say what the numbers depend on: cores, model of the CPU, what it can do, limits, versions."""
+    cpu = _cpuinfo()
+    return {
+        "cpu": cpu.get("model name") or platform.processor() or platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "features": sorted(
+            set(cpu.get("flags", "").split()) & {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8"}
+        ),
+        "quota": _quota(),
+        "os": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Read what Linux tells of the first core; nothing elsewhere."""
+    lines = (_text("/proc/cpuinfo") or "").partition("\n\n")[0].splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _quota() -> float | None:
+    """Give the cores that the control group may use; None without a limit."""
+    words = (_text("/sys/fs/cgroup/cpu.max") or "max").split()
+    return int(words[0]) / int(words[1]) if len(words) == 2 and words[0] != "max" else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_text()
+    except OSError:  # another system, or one that hides it
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How busy the machine is: `waited` and `throttled` are totals in seconds, `at` is monotonic."""
+
+    at: float
+    load: float | None
+    waited: float | None
+    throttled: float | None
+
+
+def moment() -> Moment:
+    """Look at the machine now."""
+    waited = throttled = None
+    for line in (_text("/proc/pressure/cpu") or "").splitlines():
+        if line.startswith("some"):
+            waited = int(line.rpartition("total=")[2]) / 1e6
+    for line in (_text("/sys/fs/cgroup/cpu.stat") or "").splitlines():
+        if line.startswith("throttled_usec"):
+            throttled = int(line.split()[1]) / 1e6
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return Moment(time.monotonic(), load, waited, throttled)
+
+
+def noise(before: Moment, after: Moment, switches: int, busy: float) -> dict[str, Any]:
+    """Say how disturbed a measurement was; `switches` are involuntary ones of `busy` seconds of measured calls."""
+    took = max(after.at - before.at, 1e-9)
+    pressure = None if after.waited is None or before.waited is None else (after.waited - before.waited) / took
+    throttled = None if after.throttled is None or before.throttled is None else after.throttled - before.throttled
+    why = []
+    if pressure is not None and pressure > PRESSURE:
+        why.append(f"processes waited for a core in {min(pressure, 1):.0%} of the time")
+    if throttled:
+        why.append(f"the control group's quota held it up for {throttled:.1f} s")
+    return {
+        "seconds": round(took, 3),
+        "load": [before.load, after.load],
+        "cpu_pressure": None if pressure is None else round(pressure, 4),
+        "throttled_seconds": throttled,
+        "involuntary_switches_per_second": round(switches / busy, 1) if busy else None,
+        "noisy": bool(why),
+        "why": why,
+    }

@@ -1,0 +1,65 @@
+"""What is told while a measurement goes on, and its results as tables for people."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runbook.console import say
+
+
+def tell(text: str) -> None:
+    """Say how far it is, on stderr: the run shows and records it as the step's output."""
+    say(text, sys.stderr)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Draw a table in plain characters, as wide as it needs to be."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
+    for number, column in enumerate(columns):
+        drawn.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    text = io.StringIO()
+    Console(file=text, width=200, markup=False, highlight=False, emoji=False, color_system=None).print(drawn)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def bench_tables(report: Mapping[str, Any]) -> str:
+    """Draw a bench report: results, comparisons, notes."""
+    columns = ("candidate", "batch", "mean ms", "p50", "p90", "p95", "p99", "samples/s", "CPU s/sample")
+    rows = [
+        [
+            one["candidate"],
+            str(one["batch"]),
+            *(f"{one['latency_ms'][name]['value']:.3f}" for name in ("mean", "p50", "p90", "p95", "p99")),
+            f"{one['throughput']['value']:.1f}",
+            f"{one['cpu_seconds_per_sample']:.3g}",
+        ]
+        for one in report["results"]
+    ]
+    parts = [table("Latency and throughput", columns, rows)]
+    if report["comparisons"]:
+        parts.append(compared_table(report["comparisons"]))
+    return "\n".join([*parts, *(f"note: {note}" for note in report["notes"])])
+
+
+def compared_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    columns = ("b against a", "batch", "b is so many times as fast", "95 % interval", "verdict")
+    rows = [
+        [
+            f"{one['b']} / {one['a']}",
+            str(one["batch"]),
+            f"{one['ratio']:.3f}",
+            f"{one['interval'][0]:.3f} to {one['interval'][1]:.3f}",
+            one["verdict"] + (" (noisy)" if one["noisy"] else ""),
+        ]
+        for one in comparisons
+    ]
+    return table("Compared in paired rounds", columns, rows)

@@ -1,0 +1,111 @@
+"""Measuring models: candidates side by side, in a way that the answer can be trusted on a machine that others use."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from runbook.changes import Change, Produce, then
+from runbook.host import Host
+from runbook.host.plans import folders
+from runbook.task import task
+from runbook.units import Duration
+
+from .measuring.candidates import Batches, Candidate, Measured, Providers, Threads, asked, named
+from .measuring.child import report_of, work
+
+Plan = Generator[Change, None, dict[str, Any]]
+
+
+class Infer(Measured):
+    """What is measured, on what, and how long.
+
+    One `model`, or several `candidates`; the first is the one that the others are held against. With `threads` a list,
+    each is measured with each number. Models, images and options are read before anything is measured.
+    """
+
+    engine: Literal["onnx", "torch", "both"] = Field("onnx", description="what `model` is run by; `both` needs `torch`")
+    model: str | None = Field(None, description="the model, where there is one")
+    torch: str | None = Field(None, description="the same model for PyTorch, for `engine: both`")
+    candidates: tuple[Candidate, ...] = Field((), description="models with their options, instead of `model`")
+    batches: Batches = Field((1, 2, 4, 8, 16, 32), description="samples at once: a list, or `1,8,32`")
+    threads: Threads | None = Field(None, description="threads of the runtime, 0 its own choice: a number or a list")
+    providers: Providers = Field(("CPU",), description="where it is run, by preference: `CUDA,CPU`")
+    shape: tuple[PositiveInt, ...] | None = Field(None, description="one sample for a torch model alone: [3, 224, 224]")
+    latency_target: Duration | None = Field(None, description="tell the throughput at which p95 is within this")
+    report: Path | None = Field(None, description="the report; `reports/bench_<UTC>.json` without it")
+    plot: bool = Field(True, description="draw the report as SVG beside it")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if bool(self.candidates) == (self.model is not None):
+            raise ValueError("write either `model` or `candidates`")
+        if (self.engine == "both") != (self.torch is not None):
+            raise ValueError("`engine: both` and `torch: model.pt` belong together: the same model for both engines")
+        if self.report is not None and self.report.suffix != ".json":
+            raise ValueError("`report` must end in .json")
+        return self
+
+    def chosen(self) -> tuple[Candidate, ...]:
+        """Give the candidates that are meant."""
+        if self.model is None:
+            return self.candidates
+        if self.torch is None:
+            return (Candidate(model=self.model, engine="torch" if self.engine == "torch" else "onnx"),)
+        pair = {"onnx": self.model, "torch": self.torch}
+        return tuple(Candidate(name=engine, engine=engine, model=path) for engine, path in pair.items())
+
+
+@task(
+    kind="action",
+    extra="onnx",
+    returns={
+        "report": "the report's path",
+        "plot": "the picture's path, or null",
+        "results": "for each candidate and batch: latency_ms, throughput (samples/s), each with its 95 % interval",
+        "comparisons": "for each other candidate (b) against the first (a): batch, ratio, interval, verdict, noisy",
+        "at_target": "for each candidate the best throughput within `latency_target`",
+        "notes": "fallbacks of providers, and noise",
+    },
+)
+def infer(want: Infer, host: Host) -> Plan:
+    """Measure latency, throughput, memory and CPU time of models, and compare them in paired rounds.
+
+    Every round runs a block of each candidate, each in a process of its own, in changing order; what drifts falls on
+    all alike. `ratio` says how many times as fast b is as a, with the interval that holds the true value in 95 of 100
+    measurements; the verdict is better, worse, or inconclusive where noise or too small a difference leaves it open.
+    Nothing is measured in check mode.
+    """
+    models = asked(host, named(want.chosen(), want.threads), want.providers)
+    for one in models:
+        one["require"] = want.require
+    target = None if want.latency_target is None else float(want.latency_target) * 1e3
+    job = {
+        **want.asked(host),
+        "candidates": models,
+        "batches": list(want.batches),
+        "shape": want.shape,
+        "target_ms": target,
+    }
+    path = want.report or host.cwd / f"reports/bench_{host.now:%Y%m%dT%H%M%SZ}.json"
+    yield from folders(host, path.parent)
+    made = Produce(path, lambda out: report_of(host, "bench", out, **job), was=host.stat(path))
+    yield made
+    picture = path.with_suffix(".svg") if want.plot else None
+    if picture is not None:
+        yield Produce(picture, lambda out: work(host, "plot", out, report=str(path)), was=host.stat(picture))
+    return {
+        "report": str(path),
+        "plot": str(picture) if picture else None,
+        "results": then(made.outcome, lambda report: [_brief(one) for one in report["results"]]),
+        "comparisons": made.outcome["comparisons"],
+        "at_target": made.outcome["at_target"],
+        "notes": made.outcome["notes"],
+    }
+
+
+def _brief(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name != "rounds_ms"}

@@ -1,0 +1,33 @@
+"""The process that measures: memory, threads and libraries are its own, and the run disturbs nothing that is timed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runbook.errors import TaskFailed
+from runbook.host import Host
+
+
+def work(host: Host, job: str, out: Path, **asked: Any) -> None:
+    """Let `python -m runbook.measure` do a job that writes `out`; raises TaskFailed for what it refuses.
+
+    What it says on stderr is the step's output; it ends with the step's time, and with the run.
+    """
+    argv = [sys.executable, "-P", "-m", "runbook.measure"]
+    done = host.probe(argv, stdin=json.dumps({"job": job, "out": str(out), **asked}))
+    if done.rc:
+        raise TaskFailed(f"the measuring process {done.last_words()}")
+    if refused := done.stdout.strip().splitlines()[-1:]:
+        said: Mapping[str, Any] = json.loads(refused[0])
+        raise TaskFailed(said["refused"], hint=said["hint"])
+
+
+def report_of(host: Host, job: str, out: Path, **asked: Any) -> dict[str, Any]:
+    """Do a job and give the report that it wrote."""
+    work(host, job, out, **asked)
+    found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+    return found

@@ -1,0 +1,201 @@
+"""Real models, measured in processes of their own: the shape of the report, its invariants, and what is refused."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import jsonschema
+import onnxruntime
+import pytest
+
+from runbook.errors import TaskFailed
+from runbook.host import Overlay
+from runbook.measure import ortengine, plot
+from runbook.measure.bench import _at_target
+from runbook.service.digits import write_samples
+from tests.measuring import QUICK, write_mlp
+from tests.releasing import host_at, played
+
+SCHEMA = json.loads((Path(ortengine.__file__).parent / "bench_schema.json").read_text())
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_mlp(tmp_path / "model.onnx")
+
+
+def test_candidates_are_measured_and_compared(tmp_path, model):
+    other = write_mlp(tmp_path / "heavy.onnx", width=512, depth=4)
+    samples = write_samples(tmp_path / "samples/deep")
+    record = played(
+        "bench.infer",
+        host_at(tmp_path),
+        candidates=[
+            {"model": str(model), "name": "a"},
+            {"model": str(other), "name": "b", "options": {"level": "basic"}},
+        ],
+        batches="1,4",
+        threads=1,
+        inputs=f"{tmp_path}/samples/**/*.png",
+        latency_target="10s",
+        **{**QUICK, "plot": True},
+    )
+    data = record.data
+    report = json.loads(Path(data["report"]).read_text())
+    jsonschema.validate(report, SCHEMA)
+    assert Path(data["report"]) == tmp_path / "reports/bench_20260310T020000Z.json"
+    assert report["created"] == "2026-03-10T02:00:00Z"
+    assert report["settings"]["images"] == len(samples)
+    assert [(one["name"], one["options"]["level"], one["options"]["threads"]) for one in report["candidates"]] == [
+        ("a", "all", 1),
+        ("b", "basic", 1),
+    ]
+    assert [(one["candidate"], one["batch"]) for one in data["results"]] == [("a", 1), ("b", 1), ("a", 4), ("b", 4)]
+    for one in report["results"]:
+        marks = [one["latency_ms"][name]["value"] for name in ("p50", "p90", "p95", "p99")]
+        assert marks == sorted(marks)
+        assert all(low <= high for low, high in (each["interval"] for each in one["latency_ms"].values()))
+        assert len(one["rounds_ms"]) == 6
+        assert one["throughput"]["value"] > 0
+        assert one["cpu_seconds_per_sample"] > 0
+    assert [(one["a"], one["b"], one["batch"]) for one in data["comparisons"]] == [("a", "b", 1), ("a", "b", 4)]
+    for one in data["comparisons"]:
+        assert one["interval"][0] <= one["ratio"] <= one["interval"][1]
+        assert one["ratio"] < 1  # it has two hundred times the work
+    assert [one["candidate"] for one in data["at_target"]] == ["a", "b"]
+    assert all(one["peak_bytes"] > 2**20 and len(one["sha256"]) == 64 for one in report["candidates"])
+    picture = Path(data["plot"]).read_text()
+    assert picture.startswith("<svg ")
+    assert ">a</text>" in picture
+
+
+def test_nothing_is_measured_in_check(tmp_path, model):
+    host = Overlay(host_at(tmp_path), imagined=True)
+    record = played("bench.infer", host, model=str(model), **QUICK)
+    assert [change["kind"] for change in record.changes] == ["make folder", "produce"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx"]
+
+
+def test_each_number_of_threads_is_a_candidate(tmp_path, model):
+    record = played("bench.infer", host_at(tmp_path), model=str(model), threads="1,2", batches=1, **QUICK)
+    names = ["model.onnx, 1 threads", "model.onnx, 2 threads"]
+    assert [one["candidate"] for one in record.data["results"]] == names
+    assert [(one["a"], one["b"]) for one in record.data["comparisons"]] == [tuple(names)]
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is there")
+@pytest.mark.parametrize("require", [False, True])
+def test_a_provider_that_is_not_there_is_told_or_refused(tmp_path, model, require):
+    params = {"model": str(model), "providers": "CUDA,CPU", "batches": 1, "require": require, **QUICK}
+    if require:
+        with pytest.raises(TaskFailed, match=r"CUDA was required for .*, and ONNX Runtime gave CPUExecutionProvider"):
+            played("bench.infer", host_at(tmp_path), **params)
+        assert not list(tmp_path.glob("reports/*"))
+    else:
+        report = json.loads(Path(played("bench.infer", host_at(tmp_path), **params).data["report"]).read_text())
+        assert report["candidates"][0]["providers"] == {
+            "asked": ["CUDA", "CPU"],
+            "given": ["CPUExecutionProvider"],
+            "lacking": ["CUDA"],
+        }
+        assert "model.onnx: CUDA asked for and not there; it ran on CPUExecutionProvider" in report["notes"]
+
+
+@pytest.mark.parametrize(
+    ("what", "params", "said"),
+    [
+        ("damaged", {}, "cannot be loaded by ONNX Runtime"),
+        ("fixed", {"batches": 2}, "takes batches of 1 only, not of 2"),
+        ("image", {"inputs": "bad.png"}, "bad.png is no image that can be read"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_and_no_report_is_left(tmp_path, model, what, params, said):
+    if what == "damaged":
+        model.write_bytes(b"\x08\x08no model")
+    elif what == "fixed":
+        write_mlp(model, batch=1)
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG no more")
+    with pytest.raises(TaskFailed, match=said):
+        played("bench.infer", host_at(tmp_path), model=str(model), **{"batches": 1, **params, **QUICK})
+    assert not list(tmp_path.glob("reports/*"))
+
+
+def test_no_worker_outlives_its_coordinator(model):
+    """It ends with its stdin; what the libraries print does not get between the answers."""
+    asked = [
+        {"do": "load", "key": "m", "candidate": {"engine": "onnx", "model": str(model)}},
+        {"do": "warm", "key": "m", "batch": 2},
+        {"do": "block", "key": "m", "batch": 2, "calls": 3},
+        {"do": "load", "key": "n", "candidate": {"engine": "onnx", "model": "/nowhere.onnx"}},
+    ]
+    lines = "".join(json.dumps(one) + "\n" for one in asked)
+    command = [sys.executable, "-P", "-m", "runbook.measure.worker"]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=60, check=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told[0]["inputs"] == [{"name": "image", "dtype": "float32", "shape": [1, 8, 8], "batch": None}]
+    assert len(told[2]["times"]) == 3
+    assert "/nowhere.onnx" in told[3]["refused"]
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+def test_torch_is_measured_beside_onnx(tmp_path, model):
+    (tmp_path / "net.py").write_text(
+        "import torch\ndef make():\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))\n"
+    )
+    params = {"engine": "both", "model": str(model), "torch": f"{tmp_path}/net.py:make", "batches": 2, "threads": 1}
+    data = played("bench.infer", host_at(tmp_path), **params, **QUICK).data
+    assert [one["candidate"] for one in data["results"]] == ["onnx", "torch"]
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed")
+def test_without_torch_it_is_said_how_to_get_it(tmp_path, model):
+    (tmp_path / "net.pt").write_bytes(b"PK")
+    with pytest.raises(TaskFailed, match="needs PyTorch") as failed:
+        played("bench.infer", host_at(tmp_path), model="net.pt", engine="torch", **QUICK)
+    assert failed.value.hint == "pip install 'runbook[torch]'"
+
+
+def test_the_options_that_are_built():
+    """Those of CUDA too, which this machine may not have."""
+    made = ortengine.session_options(
+        {
+            "level": "layout",
+            "threads": 3,
+            "inter_threads": 2,
+            "parallel": True,
+            "spinning": True,
+            "arena": False,
+            "config": {"session.use_env_allocators": "0"},
+        }
+    )
+    assert (made.intra_op_num_threads, made.inter_op_num_threads, made.enable_cpu_mem_arena) == (3, 2, False)
+    assert made.graph_optimization_level.name == "ORT_ENABLE_LAYOUT"
+    assert made.execution_mode.name == "ORT_PARALLEL"
+    assert made.get_session_config_entry("session.intra_op.allow_spinning") == "1"
+    assert made.get_session_config_entry("session.force_spinning_stop") == "1"
+    here = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    options = {"workspace": True, "cuda_graph": True}
+    cuda = ("CUDAExecutionProvider", {"cudnn_conv_use_max_workspace": "1", "enable_cuda_graph": "1"})
+    assert ortengine.provider_list(["CUDA", "CPU"], options, here) == [cuda, "CPUExecutionProvider"]
+    assert ortengine.provider_list(["TensorRT"], {}, here) == ["TensorrtExecutionProvider"]
+    assert ortengine.provider_list(["CUDA"], options, ["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+
+
+def test_the_best_throughput_within_the_target():
+    results = [
+        {"candidate": "a", "batch": batch, "latency_ms": {"p95": {"value": p95}}, "throughput": {"value": rate}}
+        for batch, p95, rate in ((1, 2.0, 500), (8, 9.0, 900), (32, 30.0, 1100))
+    ]
+    assert _at_target(results, 10.0) == [{"candidate": "a", "target_ms": 10.0, "batch": 8, "throughput": 900}]
+    assert _at_target(results, 1.0)[0]["batch"] is None
+    assert _at_target(results, None) == []
+
+
+@pytest.mark.parametrize(("top", "marks"), [(0.07, 5), (1, 6), (99, 6), (123456, 6)])
+def test_marks_of_an_axis_are_round_and_reach_beyond_the_values(top, marks):
+    found = plot.ticks(top)
+    assert found[0] == 0
+    assert found[-2] < top <= found[-1] * (1 + 1e-9)
+    assert abs(len(found) - marks) <= 2
