@@ -52,7 +52,11 @@ class Wanted(_Strict):
 
 
 class Answer(_Strict):
-    """What a process (`run`) or a server (`url`) says, in a case that is played in memory."""
+    """What a process (`run`) or a server (`url`) says, in a case that is played in memory.
+
+    The url `process://PID` stands for whether that process is alive: status 0 says that it is not. A parcel is handed
+    over to its address by the method `deliver`.
+    """
 
     run: str | None = None
     rc: int = 0
