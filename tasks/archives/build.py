@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,12 @@ from runbook.units import human_bytes
 from . import contents, provenance, secrecy, source, sums
 from .contents import Basket, Content
 from .manifest import BLANK, VERSION, File, Manifest, stamp, version_text
-from .pack import Packed, pack
+from .pack import WORKERS, Packed, pack
 from .releases import STATEMENT, Release, name_of, releases
 from .unpack import Limits, check, manifest_of
 
 PIECE = 2**20
+LARGE = 2**24  # bytes of an archive from which several processors hash
 
 
 class Asked(NamedTuple):
@@ -70,7 +72,7 @@ def gather(host: Host, asked: Asked) -> Gathered:
 
 def built_already(host: Host, gathered: Gathered, dest: Path) -> tuple[Release, Packed] | None:
     """Give the newest whole release of the very same content, whatever the times."""
-    known: dict[str, str] = {}
+    known: dict[Path, str] = {}
     for release in reversed(releases(host, dest)):
         try:
             manifest = manifest_of(host, release.path)
@@ -79,17 +81,27 @@ def built_already(host: Host, gathered: Gathered, dest: Path) -> tuple[Release, 
         blank = manifest.with_sums(dict.fromkeys(manifest.sums(), BLANK))
         if blank.content() != gathered.draft.content():
             continue
-        known = known or {name: host.sha256(content.path) for name, content in gathered.files.items()}
-        if any(file.sha256 != known[file.path] for file in manifest.files if file.path != VERSION):
+        sources = {name: content.path for name, content in gathered.files.items()}
+        large = release.file.stat.size >= LARGE
+        known |= _sums(host, {*sources.values(), release.path} - known.keys(), WORKERS if large else 1)
+        if any(file.sha256 != known[sources[file.path]] for file in manifest.files if file.path != VERSION):
             continue
-        if (found := _whole(host, release, manifest)) is not None:
+        if (found := _whole(host, release, manifest, known[release.path])) is not None:
             return release, found
     return None
 
 
-def _whole(host: Host, release: Release, manifest: Manifest) -> Packed | None:
+def _sums(host: Host, paths: Iterable[Path], workers: int) -> dict[Path, str]:
+    """Hash files, on several processors where that is worth a thread."""
+    ordered = sorted(paths)
+    if workers == 1:
+        return {path: host.sha256(path) for path in ordered}
+    with ThreadPoolExecutor(workers, "hash") as pool:
+        return dict(zip(ordered, pool.map(host.sha256, ordered), strict=True))
+
+
+def _whole(host: Host, release: Release, manifest: Manifest, found: str) -> Packed | None:
     """Give an archive's size and hash if it is what it was built as; one that was not completed is read through."""
-    found = host.sha256(release.path)
     try:
         if not release.complete:
             check(host, release.path, found, Limits(manifest.size, len(manifest.files)))

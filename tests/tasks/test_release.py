@@ -513,3 +513,11 @@ def test_a_model_that_is_cut_off_is_not_released(tmp_path, size):
     path.write_bytes(path.read_bytes()[:-size])
     with pytest.raises(TaskFailed, match="is no ONNX model: "):
         built(tmp_path / "exp")
+
+
+def test_large_files_are_hashed_by_several_threads_which_the_guard_knows(root, host):
+    with (root / "big.bin").open("wb") as file:
+        file.write(os.urandom(2**24 + 5))
+    first = played("release.build", host, root=root, include=["big.bin"])
+    assert first.data["built"]
+    assert played("release.build", host, root=root, include=["big.bin"]).changes == []
