@@ -144,7 +144,7 @@ def verify(want: Verify, host: Host) -> dict[str, Any]:
 def _checked(host: Host, path: Path, limits: Limits) -> tuple[Manifest, str]:
     if host.stat(path) is None:
         raise TaskFailed(f"there is no {shown(path)}", hint="the archive is meant: release-<UTC>-<git sha>.tar.gz")
-    wanted = sums.wanted(host, path)
+    wanted = sums.wanted(host, host.resolve(path))
     return check(host, path, wanted, limits), wanted
 
 
@@ -169,7 +169,7 @@ def restore(want: Restore, host: Host) -> Plan:
             yield from folders(host, want.dest.parent)
         yield Produce(want.dest, restoring.filler(host, want.path, sha256, limits), folder=True)
     else:
-        sha256, manifest = sums.wanted(host, want.path), manifest_of(host, want.path)
+        sha256, manifest = sums.wanted(host, host.resolve(want.path)), manifest_of(host, want.path)
         restoring.refuse_other(host, want.dest, manifest)
     return {"path": str(want.dest), **_about(manifest, sha256), "model": str(want.dest / outer(manifest.model))}
 

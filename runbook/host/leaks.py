@@ -16,12 +16,14 @@ def byte_forms(secrets: Iterable[Secret]) -> set[bytes]:
     return {text.encode("utf-8", "surrogateescape") for text in texts}
 
 
-def secrets_of_env(text: str) -> list[Secret]:
-    """Give the values of a `.env` file that are secrets by their names; what is not understood in it is passed over."""
+def secrets_of_env(text: str) -> list[tuple[str, Secret]]:
+    """Give the variables of a `.env` file that are secrets by their names; what is not understood is passed over."""
     from dotenv.parser import parse_stream
 
     lines = parse_stream(io.StringIO(text))
-    return [Secret(line.value) for line in lines if line.value and line.key and SECRET_NAME.search(line.key)]
+    return [
+        (line.key, Secret(line.value)) for line in lines if line.value and line.key and SECRET_NAME.search(line.key)
+    ]
 
 
 class Leaks:

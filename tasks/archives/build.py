@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from runbook.changes import Change, Produce, Write
 from runbook.errors import Moved, TaskFailed
 from runbook.host import Host
-from runbook.host.leaks import Leaks
 from runbook.host.plans import folders
 from runbook.host.refusals import shown
 from runbook.units import human_bytes
@@ -46,7 +45,7 @@ class Gathered(NamedTuple):
     about: bytes
     mtime: int
     missing: list[str]
-    leaks: Leaks
+    watched: secrecy.Watch
 
 
 def gather(host: Host, asked: Asked) -> Gathered:
@@ -59,15 +58,15 @@ def gather(host: Host, asked: Asked) -> Gathered:
     beside = [
         env for folder in dict.fromkeys((asked.root, asked.code)) if host.stat(env := folder / ".env") is not None
     ]
-    leaks = secrecy.watch(host, [*beside, *asked.env_files])
-    secrecy.refuse_small(host, leaks, list(basket.files.values()))
+    watched = secrecy.watch(host, [*beside, *asked.env_files])
+    secrecy.refuse_small(host, watched, list(basket.files.values()))
     git, committed = source.commit(host, asked.code)
     mtime = source.moment(host, committed, basket.files.values())
     created = stamp(mtime)
     about = version_text(created, git, asked.version)
     files = [File(name, content.stat.size, BLANK) for name, content in basket.files.items()]
     draft = Manifest(created, git, asked.version, names[0], tuple(sorted([*files, File(VERSION, len(about), BLANK)])))
-    return Gathered(draft, basket.files, about, mtime, missing, leaks)
+    return Gathered(draft, basket.files, about, mtime, missing, watched)
 
 
 def built_already(host: Host, gathered: Gathered, dest: Path) -> tuple[Release, Packed] | None:
@@ -176,14 +175,15 @@ def _pieces(host: Host, gathered: Gathered, name: str) -> Iterator[bytes]:
         yield gathered.about
         return
     _refuse_changed(host, content, "since it was looked at")
-    gathered.leaks.start()
+    leaks = gathered.watched.leaks
+    leaks.start()
     left = content.stat.size
     with host.open(content.path) as file:
         while left and (piece := file.read(min(left, PIECE))):
             left -= len(piece)
-            at = gathered.leaks.feed(piece)
+            at = leaks.feed(piece)
             if at is not None:
-                raise secrecy.leaked(host, content.path, at)
+                raise secrecy.leaked(host, gathered.watched, content.path, at)
             yield piece
     _refuse_changed(host, content, "while it was read")
     if left:

@@ -68,7 +68,7 @@ def test_a_secret_ends_the_run_and_is_shown_nowhere(tmp_path):
             check=False,
         )
         assert done.returncode == 1
-        assert "config.yaml, line 2: it holds a secret" in done.stdout
+        assert "config.yaml, line 2: it holds the value of API_KEY" in done.stdout
         assert KEY not in done.stdout + done.stderr
     told = [path.read_text() for path in (tmp_path / "s").rglob("*.json*")]
     assert told

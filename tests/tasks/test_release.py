@@ -202,7 +202,7 @@ def test_the_key_of_the_env_file_is_found_in_a_large_file_and_nothing_is_left(ro
     (root / ".env").write_text(f"PORT=8000\nexport API_KEY='{KEY}'\n")
     (root / "big.log").write_bytes(b"a line\n" * 300_000 + f"X-API-Key: {KEY}\n".encode())
     before = tree(root)
-    with pytest.raises(TaskFailed, match=r"/exp/big.log, line 300001: it holds a secret") as failed:
+    with pytest.raises(TaskFailed, match=r"/exp/big.log, line 300001: it holds the value of API_KEY") as failed:
         played("release.build", host, root=root, include=["big.log"])
     assert KEY not in str(failed.value)
     assert {name: content for name, content in tree(root).items() if name != "releases"} == before
@@ -211,9 +211,9 @@ def test_the_key_of_the_env_file_is_found_in_a_large_file_and_nothing_is_left(ro
 def test_a_secret_that_only_the_run_knows(root):
     host = host_at(root, secrets=[Secret(KEY), Secret("short")])
     (root / "config.yaml").write_text(f"a: 1\nsecret: {KEY.encode().hex()}\nshort: short\n")
-    with pytest.raises(TaskFailed, match=r"config\.yaml, line 2: it holds a secret"):
+    with pytest.raises(TaskFailed, match=r"config\.yaml, line 2: it holds a secret of the run"):
         played("release.build", host, root=root)
-    with pytest.raises(TaskFailed, match="line 2: it holds a secret"):
+    with pytest.raises(TaskFailed, match="line 2: it holds a secret of the run"):
         played("release.build", Overlay(host, imagined=True), root=root)  # a check foretells it
 
 
@@ -521,3 +521,12 @@ def test_large_files_are_hashed_by_several_threads_which_the_guard_knows(root, h
     first = played("release.build", host, root=root, include=["big.bin"])
     assert first.data["built"]
     assert played("release.build", host, root=root, include=["big.bin"]).changes == []
+
+
+def test_a_link_to_an_archive_is_as_good_as_its_name(root, host):
+    path = built(root, host)
+    link = root / "latest.tar.gz"
+    link.symlink_to(path)
+    assert played("release.verify", host, path=link).data["files"] == ALL
+    played("release.restore", host, path=link, dest=root / "srv")
+    assert played("release.restore", host, path=link, dest=root / "srv").changes == []
