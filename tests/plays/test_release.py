@@ -123,6 +123,18 @@ def test_a_model_that_the_service_refuses_leaves_the_one_of_before(live):
     assert (live.version(), named(live)) == before
 
 
+def test_a_model_that_loads_and_is_not_fit_gives_way_to_the_one_of_before(live):
+    before = live.version()["sha256"], named(live)
+    note = live.folder / "note.txt"
+    note.write_text("no image\n")
+    model = live.digits.good if "older" in live.served else live.digits.older
+    run = live.play("restore.yml", path=released(live, model), dest=live.folder / "unfit", sample=note)
+    assert run.code == 1
+    assert run.step("See that it predicts")["status"] == "failed"
+    assert run.step("Reload the service with the model of before")["status"] == "changed"
+    assert (live.version()["sha256"], named(live)) == before
+
+
 def test_a_damaged_archive_is_not_unpacked(live):
     path = released(live, live.digits.good)
     data = bytearray(path.read_bytes())
