@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runbook.changes import Change, Produce, Write
-from runbook.errors import Moved, TaskFailed
+from runbook.errors import Moved
 from runbook.host import Host
 from runbook.host.plans import folders
 from runbook.host.refusals import shown
@@ -16,7 +16,7 @@ from runbook.units import human_bytes
 
 from . import contents, provenance, secrecy, source, sums
 from .contents import Basket, Content
-from .manifest import BLANK, VERSION, File, Manifest, stamp, version_text
+from .manifest import BLANK, VERSION, File, Manifest, Unfit, stamp, version_text
 from .pack import WORKERS, Packed, pack
 from .releases import STATEMENT, Release, name_of, releases
 from .unpack import Limits, check, manifest_of
@@ -75,7 +75,7 @@ def built_already(host: Host, gathered: Gathered, dest: Path) -> tuple[Release, 
     for release in reversed(releases(host, dest)):
         try:
             manifest = manifest_of(host, release.path)
-        except TaskFailed:
+        except Unfit:
             continue  # damaged, or another's: release.verify says more
         blank = manifest.with_sums(dict.fromkeys(manifest.sums(), BLANK))
         if blank.content() != gathered.draft.content():
@@ -106,7 +106,7 @@ def _whole(host: Host, release: Release, manifest: Manifest, found: str) -> Pack
             check(host, release.path, found, Limits(manifest.size, len(manifest.files)))
         elif sums.wanted(host, release.path) != found:
             return None
-    except TaskFailed:
+    except Unfit:
         return None
     return Packed(release.file.stat.size, found, manifest)
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from runbook.changes import Remove
-from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.units import Age
 
+from .manifest import Unfit
 from .releases import Release, orphans, releases
 from .unpack import manifest_of
 
@@ -50,7 +50,7 @@ def _used(host: Host, folder: Path, every: Sequence[Release], in_use: Sequence[P
 def _holds(host: Host, release: Release, sums: set[str]) -> bool:
     try:
         return not sums.isdisjoint(manifest_of(host, release.path).sums().values())
-    except TaskFailed:
+    except Unfit:
         return False  # damaged: it is of no use to anybody
 
 

@@ -21,6 +21,10 @@ STAMP = "%Y-%m-%dT%H:%M:%SZ"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class Unfit(TaskFailed):
+    """An archive, or what stands beside it, is not what it should be; one that cannot be read at all is not this."""
+
+
 class File(NamedTuple):
     """A file of a release: its path in there, its size in bytes, and its SHA-256 in hex."""
 
@@ -72,11 +76,11 @@ def stamp(seconds: int) -> str:
 
 
 def decode(data: bytes, where: str) -> Manifest:
-    """Read a manifest of anybody's; raises TaskFailed where it is none, or names what nobody may extract."""
+    """Read a manifest of anybody's; raises Unfit where it is none, or names what nobody may extract."""
     try:
         said = json.loads(data)
         if said["schema"] != SCHEMA:
-            raise TaskFailed(
+            raise Unfit(
                 f"{where}: its manifest is {shown(str(said['schema']))}, and {SCHEMA!r} is what is read here",
                 hint="was it built by another version of runbook?",
             )
@@ -84,7 +88,7 @@ def decode(data: bytes, where: str) -> Manifest:
         git, version = (None if said[name] is None else _text(said[name]) for name in ("git", "version"))
         manifest = Manifest(_text(said["created"]), git, version, _text(said["model"]), files)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise TaskFailed(f"{where}: its manifest is damaged: {type(error).__name__}: {error}") from error
+        raise Unfit(f"{where}: its manifest is damaged: {type(error).__name__}: {error}") from error
     _refuse_unsafe(manifest, where)
     return manifest
 
@@ -107,17 +111,17 @@ def _refuse_unsafe(manifest: Manifest, where: str) -> None:
     for path in paths:
         reason = unsafe(path)
         if reason:
-            raise TaskFailed(f"{where}: its manifest names {shown(path)}: {reason}; nothing is extracted")
+            raise Unfit(f"{where}: its manifest names {shown(path)}: {reason}; nothing is extracted")
     known = set(paths)
     if len(known) != len(paths) or MANIFEST in known:
         twice = next(path for path in [*paths, MANIFEST] if path == MANIFEST or paths.count(path) > 1)
-        raise TaskFailed(f"{where}: its manifest names {shown(twice)} twice")
+        raise Unfit(f"{where}: its manifest names {shown(twice)} twice")
     for path in paths:
         above = next((str(p) for p in PurePosixPath(path).parents if str(p) in known), None)
         if above is not None:
-            raise TaskFailed(f"{where}: its manifest names {shown(above)} as a file, and as the folder of another")
+            raise Unfit(f"{where}: its manifest names {shown(above)} as a file, and as the folder of another")
     if manifest.model not in known:
-        raise TaskFailed(f"{where}: its model {shown(manifest.model)} is not among its files")
+        raise Unfit(f"{where}: its model {shown(manifest.model)} is not among its files")
 
 
 def inner(path: str) -> str:

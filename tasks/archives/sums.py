@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.host.refusals import shown
+
+from .manifest import Unfit
 
 _LINE = re.compile(r"\\?([0-9a-f]{64}) [ *]([^\n]+)\n?")
 
@@ -23,17 +24,17 @@ def line(sha256: str, name: str) -> bytes:
 
 
 def wanted(host: Host, path: Path) -> str:
-    """Give the SHA-256 that an archive must have; raises TaskFailed where nothing beside it says so."""
+    """Give the SHA-256 that an archive must have; raises Unfit where nothing beside it says so."""
     place = beside(path)
     if host.stat(place) is None:
-        raise TaskFailed(
+        raise Unfit(
             f"there is no {shown(place)}, so nothing says what {path.name} must be",
             hint="copy the three files of a release together; a build that was ended is finished by building again",
         )
     text = host.read(place, limit=2**16).decode("utf-8", "replace")
     found = _LINE.fullmatch(text)
     if found is None or found[2] != path.name:
-        raise TaskFailed(
+        raise Unfit(
             f"{shown(place)} must hold one line, `SHA-256  {path.name}`, as sha256sum writes it",
             hint="was the archive renamed? then rename both, and the name in the file",
         )

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 from runbook.errors import TaskFailed
 from runbook.host import Host
-from runbook.host.refusals import refusal, shown
+from runbook.host.refusals import refusing, shown
 from runbook.units import human_bytes
 
-from .manifest import LONGEST, MANIFEST, Manifest, decode
+from .manifest import LONGEST, MANIFEST, Manifest, Unfit, decode
 from .tar import BLOCK, PIECE, Member, exactly, header, members
 
 FOUND = 20  # faults that are told
@@ -57,18 +57,18 @@ Sink = Callable[[Member], Callable[[bytes], object]]
 
 def manifest_of(host: Host, path: Path) -> Manifest:
     """Give the manifest of an archive, reading no more than its beginning."""
-    with host.open(path) as file, closing(_unpacked(file)) as stream:
+    with host.open(path) as file, refusing("read", path), closing(_unpacked(file)) as stream:
         return _manifest(stream, shown(path))
 
 
 def check(host: Host, path: Path, wanted: str, limits: Limits, sink: Sink | None = None) -> Manifest:
-    """Read a whole archive and hold it to its SHA-256 and its manifest; raises TaskFailed with what is wrong.
+    """Read a whole archive and hold it to its SHA-256 and its manifest; raises Unfit with what is wrong.
 
     `sink(member)` gives what takes the pieces of a file that is to be kept; nothing it gets is certain before the end.
     """
     stat = host.stat(path)
     name = shown(path)
-    with host.open(path) as file:
+    with host.open(path) as file, refusing("read", path):
         source = Hashed(file, host.meter(f"reading {name}", stat.size if stat is not None else 0))
         try:
             with closing(_unpacked(source)) as stream:
@@ -79,20 +79,25 @@ def check(host: Host, path: Path, wanted: str, limits: Limits, sink: Sink | None
             _refuse_other(source.rest(), wanted, name)
             raise
         except _broken() as error:
-            if isinstance(error, OSError) and error.errno:  # the system's, not the archive's
-                raise refusal("read", path, error) from error
+            _pass_on(error)
             _refuse_other(source.rest(), wanted, name)
-            raise TaskFailed(f"{name} cannot be unpacked: {error}") from error
+            raise Unfit(f"{name} cannot be unpacked: {error}") from error
         _refuse_other(source.rest(), wanted, name)
     if wrong:
         more = f" and {len(wrong) - FOUND} more" if len(wrong) > FOUND else ""
-        raise TaskFailed(f"{name} is not what its manifest says: {'; '.join(wrong[:FOUND])}{more}")
+        raise Unfit(f"{name} is not what its manifest says: {'; '.join(wrong[:FOUND])}{more}")
     return manifest
+
+
+def _pass_on(error: Exception) -> None:
+    """Raise it again where it is the system that says no, and not the archive that is damaged."""
+    if isinstance(error, OSError) and error.errno:
+        raise error
 
 
 def _refuse_other(found: str, wanted: str, name: str) -> None:
     if found != wanted:
-        raise TaskFailed(
+        raise Unfit(
             f"{name} is damaged, or another: its SHA-256 is {found}, and the file beside it says {wanted}",
             hint="copy it again from where it was built, or take another release",
         )
@@ -100,12 +105,12 @@ def _refuse_other(found: str, wanted: str, name: str) -> None:
 
 def _refuse_large(manifest: Manifest, limits: Limits, name: str) -> None:
     if len(manifest.files) > limits.files:
-        raise TaskFailed(
+        raise Unfit(
             f"{name} holds {len(manifest.files)} files, more than {limits.files}",
             hint="if that is meant, allow it with `max_files`",
         )
     if manifest.size > limits.size:
-        raise TaskFailed(
+        raise Unfit(
             f"{name} would unpack to {human_bytes(manifest.size)}, more than {human_bytes(limits.size)}",
             hint="if that is meant, allow it with `max_bytes`",
         )
@@ -119,9 +124,9 @@ def _compare(stream: Any, manifest: Manifest, name: str, sink: Sink | None) -> l
         said = files.pop(member.path, None)
         if said is None:
             kind = "twice" if member.path in manifest.sums() else "and its manifest does not name it"
-            raise TaskFailed(f"{name} holds {shown(member.path)}, {kind}; nothing is extracted")
+            raise Unfit(f"{name} holds {shown(member.path)}, {kind}; nothing is extracted")
         if member.size != said.size:
-            raise TaskFailed(
+            raise Unfit(
                 f"{name}: {shown(member.path)} has {member.size} bytes, and {said.size} by its manifest;"
                 " nothing is extracted"
             )
@@ -159,5 +164,6 @@ def _manifest(stream: Any, name: str) -> Manifest:
         data = exactly(stream, info.size)
         exactly(stream, -info.size % BLOCK)
     except _broken() as error:
-        raise TaskFailed(f"{name} is no release: {error}", hint="releases are built by release.build") from error
+        _pass_on(error)
+        raise Unfit(f"{name} is no release: {error}", hint="releases are built by release.build") from error
     return decode(data, name)

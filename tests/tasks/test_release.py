@@ -1,5 +1,6 @@
 """Releases of real models on real files: built, proven, restored, rehearsed and pruned, and all that can go wrong."""
 
+import errno
 import hashlib
 import json
 import os
@@ -530,3 +531,49 @@ def test_a_link_to_an_archive_is_as_good_as_its_name(root, host):
     assert played("release.verify", host, path=link).data["files"] == ALL
     played("release.restore", host, path=link, dest=root / "srv")
     assert played("release.restore", host, path=link, dest=root / "srv").changes == []
+
+
+def test_an_archive_that_cannot_be_read_is_not_taken_for_another(root, host):
+    """A disk that fails while it is asked again must not lead to a second release, nor a prune to a lost one."""
+    path = built(root, host)
+    shutil.copy(root / "export/model_2.onnx", root / "served.onnx")
+    opened = host.open
+
+    class Failing:
+        def __init__(self, file, after):
+            self._file, self._left = file, after
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self._file.close()
+
+        def read(self, count=-1):
+            self._left -= 1
+            if self._left < 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return self._file.read(count)
+
+        def readinto(self, buffer):
+            piece = self.read(len(buffer))
+            buffer[: len(piece)] = piece
+            return len(piece)
+
+    for after in (0, 1):
+        host.open = lambda asked, after=after: Failing(opened(asked), after) if asked == path else opened(asked)
+        for task, params in {
+            "release.build": {"root": root},
+            "release.verify": {"path": path},
+            "release.restore": {"path": path, "dest": root / "srv"},
+        }.items():
+            with pytest.raises(TaskFailed, match=f"cannot read {path}: Input/output error"):
+                played(task, host, **params)
+    params = {"directory": root / "releases", "keep": 1, "in_use": [root / "served.onnx"]}
+    host.open = lambda asked: Failing(opened(asked), 0) if asked == path else opened(asked)
+    with pytest.raises(TaskFailed, match="Input/output error"):
+        played("release.prune", host, **params)
+    assert [found.name for found in (root / "releases").glob("*.tar.gz")] == [path.name]
