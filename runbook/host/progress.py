@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from runbook.host.guard import lifted
 from runbook.host.protocol import Listener
 
 EVERY = 0.1  # seconds between two words on progress
@@ -23,6 +24,7 @@ def meter(
         done += count
         if listener is not None and time.monotonic() - told >= EVERY:
             told = time.monotonic()
-            listener.progress(text, done, total if isinstance(total, int) else 0)
+            with lifted():  # those who are told may write it down, also while a plugin plans
+                listener.progress(text, done, total if isinstance(total, int) else 0)
 
     return advance

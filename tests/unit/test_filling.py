@@ -104,3 +104,13 @@ def test_secrets_and_the_meter_are_those_of_the_machine(tmp_path):
 def test_a_plugin_that_makes_it_while_planning_is_refused(host, tmp_path):
     with pytest.raises(ImpurePlan), guard.planning("mine"):
         Overlay(host).produce(tmp_path / "made", fill, mode=None, was=None, folder=True)
+
+
+def test_progress_may_be_written_down_while_a_plugin_plans(tmp_path, monkeypatch):
+    monkeypatch.setattr("runbook.host.progress.EVERY", 0)
+    listener = Mock(progress=lambda *_words: (tmp_path / "report").write_text("so far"))
+    host = LocalHost(now=NOW, cwd=tmp_path, env={}, run_id="x", listener=listener)
+    guard.install()
+    with guard.planning("mine"):
+        Overlay(host).meter("reading", 100)(10)
+    assert (tmp_path / "report").read_text() == "so far"
