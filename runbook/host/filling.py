@@ -67,7 +67,7 @@ def _produce_folder(ledger: Ledger, path: Path, make: Callable[[Path], Any]) -> 
         with ledger.spares.beside(path) as spare:
             os.mkdir(spare, 0o700)
             result = _made_by(make, spare, path)
-            for folder, _, files in os.walk(spare, topdown=False):
+            for folder, _, files in os.walk(spare, topdown=False, onerror=_pass_on):
                 for name in files:
                     _flush(os.path.join(folder, name), path, ledger.umask)
                 _flush(folder, path, ledger.umask)
@@ -88,3 +88,8 @@ def _flush(entry: str, path: Path, umask: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _pass_on(error: OSError) -> None:
+    """Raise what `os.walk` would pass over: a folder that cannot be listed has not been flushed."""
+    raise error

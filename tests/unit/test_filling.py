@@ -114,3 +114,18 @@ def test_progress_may_be_written_down_while_a_plugin_plans(tmp_path, monkeypatch
     with guard.planning("mine"):
         Overlay(host).meter("reading", 100)(10)
     assert (tmp_path / "report").read_text() == "so far"
+
+
+def test_a_folder_that_cannot_be_listed_is_not_published_unflushed(host, tmp_path, monkeypatch):
+    scan = os.scandir
+
+    def failing(path=".", *rest):
+        if str(path).endswith("/sub"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return scan(path, *rest)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(TaskFailed, match="Input/output error"):
+        host.produce(tmp_path / "made", fill, mode=None, was=None, folder=True)
+    monkeypatch.undo()
+    assert not (tmp_path / "made").exists()
