@@ -12,7 +12,7 @@ import pytest
 
 from tests.plays.live import KEY, Live
 from tests.service import running_service, write_env
-from tests.serving import site
+from tests.serving import classifier, site
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +179,18 @@ def test_the_key_is_nowhere(good):
     leaks = [(name, form) for name, text in texts.items() for form in forms if form in text]
     assert leaks == []
     assert any("rollback.yml" in line for line in seen), "no process was seen at all"
+
+
+def test_a_service_that_tells_the_key_itself(good):
+    with classifier(good.digits.good) as leaky:
+        about = {"model_path": str(leaky.model), "sha256": leaky.loaded, "input_shape": [1, 8, 8]}
+        leaky.site.routes["GET /version"] = (200, about)
+        leaky.site.routes["POST /predict"] = (200, {"label": "1"})
+        leaky.site.routes["POST /reload"] = lambda asked: (500, f"no! {asked.headers['x-api-key']} is".encode())
+        run = good.play("rollback.yml", "-v", path=good.digits.older, api_url=leaky.url)
+    assert run.code == 1
+    assert "500 Internal Server Error: no! *** is; still served" in run.step("Reload")["error"]["message"]
+    assert KEY not in run.out + json.dumps(run.report)
 
 
 # Without a path: the previous stable model
