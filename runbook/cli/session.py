@@ -73,12 +73,14 @@ def task_folders(playbook: Path) -> list[Path]:
 
 
 def inventory_path(option: str | None) -> Path:
-    """Give the inventory's path: the one that was named, or the shipped one, which holds localhost."""
-    if option:
-        return Path(option).expanduser()
+    """Give the inventory's path: the one that was named, here or among the shipped ones; without one, localhost's."""
+    named = Path(option or "local.yml").expanduser()
+    if option and (named.exists() or named.name != option):
+        return named
     from importlib.resources import files
 
-    return Path(str(files("runbook.inventory"))) / "local.yml"
+    shipped = Path(str(files("runbook.inventory"))) / named
+    return shipped if shipped.is_file() else named
 
 
 def compiled(session: Session) -> Plan:

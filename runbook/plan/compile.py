@@ -71,6 +71,7 @@ class _Compiler:
         self.problems: list[Invalid] = []
         self.known_tags: set[str] = set()
         self.unsettled: dict[str, Any] = {}
+        self.unheard = False  # whether names may be set by what could not be read: a play, a file of variables
         self.documents = {play.document.file: play.document for play in book.plays}
         self.index = 0
 
@@ -116,10 +117,9 @@ class _Compiler:
             layers = {host: layers_of(setting, host) for host in hosts}
         except Invalid as error:
             self.problems += error.problems if isinstance(error, Problems) else [error]
+            self.unheard = True
             return None
-        for host in hosts:
-            self.problems += check_inputs(setting, host, layers[host])
-        views = {host: static_view(setting, host, layers[host], self.unsettled) for host in hosts}
+        views = {host: self._view(setting, host, layers[host]) for host in hosts}
         self.problems += check_reach(play, views)
         tree = Tree(self.registry, self.request.tags, views, self.unsettled, self.index)
         tree.documents[play.document.file] = play.document
@@ -149,6 +149,13 @@ class _Compiler:
         self.problems += [*check_handlers(planned, views), *delegates]
         return planned
 
+    def _view(self, setting: Setting, host: str, layers: Sequence[Layer]) -> Variables:
+        """Give a host's variables before the run, and find the inputs that are wrong."""
+        wrong = check_inputs(setting, host, layers)
+        self.problems += dict.fromkeys(wrong.values())
+        self.unheard |= bool(wrong) and bool(setting.play.env_files or setting.play.vars_files)
+        return static_view(setting, host, layers, self.unsettled, wrong=wrong)
+
     def _found(self, find: Callable[[], T], default: T) -> T:
         """Give what is found, or keep the problem and go on with another value."""
         try:
@@ -159,6 +166,8 @@ class _Compiler:
 
     def _check_names(self, play: PlannedPlay, place: Place, tree: Tree) -> None:
         """Find undefined variables, once for each set of hosts that have the same names."""
+        if self.unheard:
+            return
         seen: set[frozenset[str]] = set()
         settled = set(self.unsettled) - _set_in(play)
         for host in play.hosts:

@@ -13,8 +13,10 @@ from runbook.playbook.model import Written
 from runbook.source import Document, read_document
 from runbook.templates import compile_value, render_value
 from runbook.units import Secret
-from runbook.unknown import first_unknown
+from runbook.unknown import first_unknown, reason_of
 from runbook.variables import Layer, Variables, compiled_layer
+
+WRONG = "the value of an input is wrong"  # which is told where the inputs are checked
 
 
 def named_file(written: Written, text: Any, path: tuple[str | int, ...], view: Variables, what: str) -> Path:
@@ -34,7 +36,9 @@ def optional_file(written: Written, text: Any, path: tuple[str | int, ...], view
         raise
     except RunbookError as error:
         raise document.problem(f"the name of the {what}: {error.message}", path, hint=error.hint) from error
-    if first_unknown(name) is not None:
+    if (unknown := first_unknown(name)) is not None:
+        if reason_of(unknown) == WRONG:
+            return None
         hint = "make it from inputs, inventory and vars; only a run knows registers and facts"
         raise document.problem(f"the name of the {what} is not known before the run", path, hint=hint)
     if name is None:

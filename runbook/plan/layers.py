@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from runbook.errors import Invalid, Problems, StepError, Where
 from runbook.hosts import Inventory
 from runbook.inputs import Input
 from runbook.plan.context import at, compiled_vars
-from runbook.plan.files import env_layer, optional_file, vars_layer
+from runbook.plan.files import WRONG, env_layer, optional_file, vars_layer
 from runbook.plan.magic import IN_THE_RUN, Place, static_magic
 from runbook.playbook.model import Play
 from runbook.templates import compile_value
@@ -44,7 +44,7 @@ def layers_of(setting: Setting, host: str) -> tuple[Layer, ...]:
             continue
         for position, text in enumerate(getattr(play, keyword)):
             document, path = play.origin(keyword, position)
-            view = static_view(setting, host, layers)
+            view = static_view(setting, host, layers, wrong=check_inputs(setting, host, layers))
             try:
                 file = optional_file(play, text, path, view, keyword.replace("_files", " file"))
                 if file is not None:
@@ -59,10 +59,19 @@ def layers_of(setting: Setting, host: str) -> tuple[Layer, ...]:
 
 
 def static_view(
-    setting: Setting, host: str, layers: Sequence[Layer], unsettled: Mapping[str, Any] | None = None
+    setting: Setting,
+    host: str,
+    layers: Sequence[Layer],
+    unsettled: Mapping[str, Any] | None = None,
+    *,
+    wrong: Collection[str] = (),
 ) -> Variables:
-    """Give a host's variables as they are known before the run; `unsettled` names give Unknown values."""
+    """Give a host's variables as they are known before the run.
+
+    `unsettled` names give Unknown values, and so do the `wrong` inputs, which are told once and not at each use.
+    """
     shown = (
+        dict.fromkeys(wrong, Unknown(WRONG)),
         {} if unsettled is None else unsettled,  # shared, and empty at first
         dict.fromkeys(IN_THE_RUN, Unknown("known in the run")),
         static_magic(setting.place, host),
@@ -126,20 +135,23 @@ def _typed(setting: Setting, layers: Sequence[Layer]) -> Layer:
     return Layer("inventory, as typed by inputs", values, where)
 
 
-def check_inputs(setting: Setting, host: str, layers: Sequence[Layer]) -> list[Invalid]:
-    """Find inputs that were not given, and values that are not of their types."""
-    problems: list[Invalid] = []
+def check_inputs(setting: Setting, host: str, layers: Sequence[Layer]) -> dict[str, Invalid]:
+    """Find inputs that were not given, and values that are not of their types, by their names."""
+    problems: dict[str, Invalid] = {}
     view = static_view(setting, host, layers)
     names = set(view.names())
     for name, asked in setting.play.inputs.items():
         if name not in names:
-            problems.append(_missing(asked, setting.play))
+            problems[name] = _missing(asked, setting.play)
             continue
         try:
             view.get(name)
         except StepError as error:
             place = next((layer.where[name] for layer in reversed(layers) if name in layer.where), asked.where)
-            problems.append(Invalid(error.message, where=place, hint=error.hint, excerpt=_excerpt(setting.play, place)))
+            excerpt = _excerpt(setting.play, place)
+            new = Invalid(error.message, where=place, hint=error.hint, excerpt=excerpt)
+            # One whose default is made of an input that is wrong has the same fault.
+            problems[name] = next((told for told in problems.values() if told.message == new.message), new)
     return problems
 
 

@@ -150,3 +150,28 @@ def test_an_env_file_may_be_an_input_that_was_not_given(plan) -> None:
     assert len(plan(text).steps) == 1
     with pytest.raises(RunbookError, match="the name of the env file must be a text"):
         plan(text.replace("{{ env_file }}", "{{ 7 }}"))
+
+
+def test_an_input_that_is_wrong_is_told_once_and_not_at_each_use(plan) -> None:
+    text = """
+- hosts: localhost
+  inputs:
+    folder: {type: dir, default: /nowhere/at/all}
+    logs: {type: list, default: ["{{ folder }}/logs"]}
+    env: {type: file, required: true}
+  env_files: ["{{ env }}"]
+  steps:
+    - {find: {paths: "{{ folder }}"}, register: found}
+    - {debug: {msg: "{{ logs }} {{ API_KEY }}"}}
+    - {debag: }
+- hosts: localhost
+  steps: [{debug: {msg: "{{ found.matched }} {{ API_KEY }}"}}]
+"""
+    with pytest.raises(RunbookError) as caught:
+        plan(text)
+    said = [problem.message for problem in caught.value.problems]
+    assert said == [
+        "the input 'folder': there is no folder /nowhere/at/all",
+        "the input 'env' is required",
+        "unknown task 'debag'",
+    ]
