@@ -1,8 +1,9 @@
-"""The process that measures: one job as JSON on stdin, its result in a file, a refusal as JSON on stdout."""
+"""The process that measures: one job as JSON on stdin, its result in a file or on stdout, as a refusal is."""
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +28,31 @@ def _plot(asked: Mapping[str, Any]) -> str:
     return bench_svg(json.loads(Path(asked["report"]).read_text("utf-8")))
 
 
-JOBS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {"bench": _bench, "plot": _plot}
+def _check(asked: Mapping[str, Any]) -> dict[str, Any]:
+    from runbook.measure.graphs import check
+
+    return check(asked)
+
+
+def _compare(asked: Mapping[str, Any]) -> dict[str, Any]:
+    from runbook.measure.judging import compare
+
+    return compare(asked)
+
+
+def _quantise(asked: Mapping[str, Any]) -> dict[str, Any]:
+    from runbook.measure.quantising import quantise
+
+    return quantise(asked)
+
+
+JOBS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "bench": _bench,
+    "check": _check,
+    "compare": _compare,
+    "plot": _plot,
+    "quantize": _quantise,
+}
 
 
 def rounded(value: Any) -> Any:
@@ -40,7 +65,8 @@ def rounded(value: Any) -> Any:
 
 
 def main() -> None:
-    """Do the job, and say nothing on stdout unless it is refused."""
+    """Do the job: what it makes goes to the file `out`, or on stdout without one; a refusal goes there too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary folders are cleared away
     asked = json.load(sys.stdin)
     try:
         made = JOBS[asked["job"]](asked)
@@ -48,7 +74,10 @@ def main() -> None:
         say(json.dumps({"refused": refused.text, "hint": refused.hint}), sys.stdout)
         return
     text = made if isinstance(made, str) else json.dumps(rounded(made), indent=2) + "\n"
-    Path(asked["out"]).write_text(text, "utf-8")
+    if asked["out"]:
+        Path(asked["out"]).write_text(text, "utf-8")
+    else:
+        say(json.dumps({"made": rounded(made)}), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -111,5 +111,6 @@ def load(candidate: Mapping[str, Any]) -> OrtModel:
         )
     told = {"asked": list(wanted), "given": given, "lacking": lacking, "load_seconds": time.perf_counter() - began}
     about = session.get_modelmeta().custom_metadata_map
+    told["labels"] = about.get("labels")
     inputs = signature(path, session.get_inputs(), candidate.get("dims") or {})
     return OrtModel(path, session, inputs, about.get("preprocessing"), told)

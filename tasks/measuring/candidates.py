@@ -76,24 +76,40 @@ class Candidate(Params):
         )
 
 
-class Measured(Params):
-    """How it is measured: what all tasks that time models let be said."""
+class Timed(Params):
+    """How models are timed: what all tasks that do so let be said."""
 
-    inputs: str | None = Field(
-        None, description="images, prepared as the service does: a folder, or a pattern as `samples/**/*.png`"
-    )
     rounds: Annotated[int, Field(ge=6, le=1000)] = Field(20, description="paired rounds; more make intervals narrower")
     block: Duration = Field(
         Duration.parse("50ms"), description="how long a candidate is run in a round, at least one call"
     )
     margin: Percent = Field(
         Percent.parse("3%"),
-        description="a difference of less than this is none: two processes of one model can differ by 2 %",
+        description="a difference of less than this is none: two processes of one model differ by 2 %",
     )
     dims: dict[str, PositiveInt] = Field(
         default_factory=dict, description="lengths that the model leaves open, by name: `{sequence: 128}`"
     )
     seed: NonNegativeInt = Field(0, description="of synthetic inputs and of the order of the rounds")
+
+    def timing(self, host: Host) -> dict[str, Any]:
+        """Give it as the measuring process takes it."""
+        return {
+            "rounds": self.rounds,
+            "block": float(self.block),
+            "margin": float(self.margin) / 100,
+            "dims": dict(self.dims),
+            "seed": self.seed,
+            "created": f"{host.now:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+
+class Measured(Timed):
+    """How candidates are measured, and on what."""
+
+    inputs: str | None = Field(
+        None, description="images, prepared as the service does: a folder, or a pattern as `samples/**/*.png`"
+    )
     require: bool = Field(False, description="fail before measuring where a provider that is asked for is not there")
 
     @field_validator("inputs")
@@ -105,15 +121,7 @@ class Measured(Params):
 
     def asked(self, host: Host) -> dict[str, Any]:
         """Give it as the measuring process takes it."""
-        return {
-            "images": images(host, self.inputs),
-            "rounds": self.rounds,
-            "block": float(self.block),
-            "margin": float(self.margin) / 100,
-            "dims": dict(self.dims),
-            "seed": self.seed,
-            "created": f"{host.now:%Y-%m-%dT%H:%M:%SZ}",
-        }
+        return {**self.timing(host), "images": images(host, self.inputs)}
 
 
 def images(host: Host, pattern: str | None) -> list[str] | None:

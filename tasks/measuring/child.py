@@ -12,18 +12,21 @@ from runbook.errors import TaskFailed
 from runbook.host import Host
 
 
-def work(host: Host, job: str, out: Path, **asked: Any) -> None:
-    """Let `python -m runbook.measure` do a job that writes `out`; raises TaskFailed for what it refuses.
+def work(host: Host, job: str, out: Path | None, **asked: Any) -> dict[str, Any]:
+    """Let `python -m runbook.measure` do a job; raises TaskFailed for what it refuses.
 
-    What it says on stderr is the step's output; it ends with the step's time, and with the run.
+    It writes what it makes to `out`; without one that is given back. What it says on stderr is the step's output; it
+    ends with the step's time, and with the run.
     """
     argv = [sys.executable, "-P", "-m", "runbook.measure"]
-    done = host.probe(argv, stdin=json.dumps({"job": job, "out": str(out), **asked}))
+    done = host.probe(argv, stdin=json.dumps({"job": job, "out": out and str(out), **asked}))
     if done.rc:
         raise TaskFailed(f"the measuring process {done.last_words()}")
-    if refused := done.stdout.strip().splitlines()[-1:]:
-        said: Mapping[str, Any] = json.loads(refused[0])
+    said: Mapping[str, Any] = json.loads((done.stdout.strip().splitlines() or ["{}"])[-1])
+    if "refused" in said:
         raise TaskFailed(said["refused"], hint=said["hint"])
+    made: dict[str, Any] = said.get("made", {})
+    return made
 
 
 def report_of(host: Host, job: str, out: Path, **asked: Any) -> dict[str, Any]:

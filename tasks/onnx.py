@@ -1,0 +1,233 @@
+"""ONNX models: checked, compared with one another, and quantised to INT8 behind gates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from runbook.changes import Change, Produce
+from runbook.errors import TaskFailed
+from runbook.host import Host
+from runbook.host.plans import folders
+from runbook.host.refusals import shown
+from runbook.task import Params, task
+from runbook.units import Percent
+
+from .measuring.candidates import Timed, file_of
+from .measuring.child import report_of, work
+
+Plan = Generator[Change, None, dict[str, Any]]
+SAMPLES = (
+    "a `.npz` file (arrays by the inputs' names, and `labels`), or a folder with a folder of images for each label"
+)
+QUALITY = {
+    "samples": "how many were judged by",
+    "agreement": "the share of samples on which both give the same class",
+    "largest_difference": "between any two numbers that they give",
+    "mean_difference": "between the numbers that they give",
+    "accuracy": "of both, 0 to 1; null without labels",
+    "flips": "answers that were right and became wrong (`lost`), the other way (`gained`), and the net loss",
+    "drop": "of top-1, in points; null without labels",
+    "bound": "the drop that is still likely (95 %) when so few losses were seen, in points",
+}
+
+
+class Check(Params):
+    """Which model."""
+
+    model: Path = Field(description="the `.onnx` file; its external data is beside it")
+
+
+@task(
+    kind="probe",
+    free="model",
+    extra="onnx",
+    returns={
+        "model": "its absolute path",
+        "sha256": "of all its pieces, as the service tells it",
+        "bytes": "the size of all its pieces",
+        "opset": "the version of each domain of operators",
+        "ir_version": "the version of the file's form",
+        "producer": "what wrote it",
+        "inputs": "name, type and shape of each",
+        "outputs": "name, type and shape of each",
+        "operators": "how many there are of each",
+        "external": "the files with its weights",
+    },
+)
+def check(want: Check, host: Host) -> dict[str, Any]:
+    """Fail unless a file is a valid ONNX model with all its external data, by the checker and by shape inference."""
+    file = file_of(host, str(want.model))
+    found = work(host, "check", None, model=file["model"])
+    pieces = [want.model, *(want.model.parent / name for name in found["external"])]
+    sizes = [stat.size for path in pieces if (stat := host.stat(path)) is not None]
+    return {**file, "bytes": sum(sizes), **found}
+
+
+class Compare(Params):
+    """Which models, on which samples, and how far they may differ."""
+
+    a: Path = Field(description="the model that is trusted")
+    b: Path = Field(description="the one that is held against it")
+    samples: Path | None = Field(None, description=f"{SAMPLES}; synthetic inputs without it")
+    count: PositiveInt = Field(128, description="samples at most")
+    min_agreement: Percent = Field(Percent.parse("0%"), description="the share on which both must give the same class")
+    max_difference: Annotated[float, Field(ge=0)] | None = Field(None, description="between any two numbers they give")
+    dims: dict[str, PositiveInt] = Field(
+        default_factory=dict, description="lengths that the models leave open, by name"
+    )
+    seed: NonNegativeInt = Field(0, description="of the choice of samples, and of synthetic ones")
+
+
+@task(kind="probe", extra="onnx", returns=QUALITY)
+def compare(want: Compare, host: Host) -> dict[str, Any]:
+    """Run two models on the same samples, and fail where they differ by more than is allowed."""
+    return work(
+        host,
+        "compare",
+        None,
+        a=file_of(host, str(want.a))["model"],
+        b=file_of(host, str(want.b))["model"],
+        samples=_samples(host, want.samples),
+        count=want.count,
+        min_agreement=float(want.min_agreement) / 100,
+        max_difference=want.max_difference,
+        dims=dict(want.dims),
+        seed=want.seed,
+    )
+
+
+class Quantize(Timed):
+    """Which model, how, and what the result must be to be published."""
+
+    model: Path = Field(description="the FP32 model")
+    out: Path | None = Field(None, description="the INT8 model; `model.int8.onnx` beside `model.onnx` without it")
+    method: Literal["auto", "dynamic", "static"] = Field(
+        "auto", description="`auto`: static (calibrated) where convolutions prevail, dynamic elsewhere"
+    )
+    samples: Path | None = Field(None, description=f"{SAMPLES}, not trained on")
+    calibration: Path | None = Field(None, description="samples to find ranges on; without it those not judged by")
+    count: PositiveInt = Field(128, description="samples that it is judged by; 598 without a loss certify 0.5 points")
+    max_drop: Annotated[float, Field(ge=0, le=100)] = Field(0.5, description="of top-1, in points")
+    min_agreement: Percent = Field(Percent.parse("95%"), description="with FP32, where there are no labels")
+    on_slower: Literal["fail", "warn"] = Field("fail", description="what becomes of an INT8 model that is slower")
+    batch: PositiveInt = Field(1, description="samples at once when both are timed")
+    threads: NonNegativeInt = Field(0, description="threads of the runtime; 0 is its own choice")
+    report: Path | None = Field(None, description="the report; `model.int8.json` beside the INT8 model without it")
+
+    @model_validator(mode="after")
+    def _other(self) -> Self:
+        if self.out == self.model:
+            raise ValueError("`out` is the model itself; write another name, as model.int8.onnx")
+        if self.samples is None and self.calibration is not None:
+            raise ValueError("`calibration` without `samples`: what it is judged by would be synthetic; give both")
+        return self
+
+
+@task(
+    extra="onnx",
+    returns={
+        "published": "true: what does not pass the gates fails the step, and nothing is written",
+        "path": "the INT8 model",
+        "report": "the report's path",
+        "method": "dynamic or static",
+        **{name: QUALITY[name] for name in ("drop", "flips", "bound", "agreement", "accuracy")},
+        "speedup": "how many times as fast it is as FP32",
+        "interval": "of the speed-up, 95 %",
+        "bytes": "sizes of both models",
+        "notes": "what the gate cannot tell, and warnings",
+    },
+)
+def quantize(want: Quantize, host: Host) -> Plan:
+    """Make an INT8 model, and publish it only if it is as accurate as FP32 and no slower.
+
+    Both are run on the samples and timed in paired rounds before the new file gets its name. The report beside it
+    tells the model and the settings that it was made of: as long as these are the same, nothing is done. One of 128
+    samples is 0.78 points, so with the default nothing may be lost; `bound` says how much loss may still be hidden.
+    """
+    out = want.out or want.model.with_suffix(".int8.onnx")
+    told = want.report or out.with_suffix(".json")
+    file = file_of(host, str(want.model))
+    job = {
+        **want.timing(host),
+        "method": want.method,
+        "samples": _samples(host, want.samples),
+        "calibration": _samples(host, want.calibration),
+        "max_drop": want.max_drop,
+        "min_agreement": float(want.min_agreement) / 100,
+        **{name: getattr(want, name) for name in ("count", "on_slower", "batch", "threads")},
+    }
+    made_of = {"sha256": file["sha256"], **{name: value for name, value in job.items() if name != "created"}}
+    known = _known(host, told, out, made_of)
+    if known is not None:
+        return _brief(out, told, known)
+    for folder in dict.fromkeys((out.parent, told.parent)):
+        yield from folders(host, folder)
+    model = Produce(out, lambda spare: _quantised(host, spare, file["model"], job), was=host.stat(out))
+    yield model
+
+    def tell(spare: Path) -> None:
+        report = {**model.cell.get(), "made_of": made_of}
+        spare.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+
+    yield Produce(told, tell, was=host.stat(told))
+    return _brief(out, told, model.outcome)
+
+
+def _quantised(host: Host, spare: Path, model: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Let it be made and judged; raises TaskFailed, with the whole report, where a gate is closed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = report_of(host, "quantize", Path(folder, "report.json"), model=model, model_out=str(spare), **job)
+    if report["refused"]:
+        raise TaskFailed(
+            f"not published: {'; '.join(report['refused'])}",
+            hint="try another `method`, or calibrate on more samples of your own",
+            data={**report, "published": False},
+        )
+    with spare.open("rb") as file:
+        return {**report, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _known(host: Host, told: Path, out: Path, made_of: dict[str, Any]) -> dict[str, Any] | None:
+    """Give the report if the INT8 model is there, was made of the same, and has not been changed since."""
+    if host.stat(told) is None or host.stat(out) is None:
+        return None
+    try:
+        report = json.loads(host.read(told))
+    except ValueError:  # another's file: it is replaced
+        return None
+    if not isinstance(report, dict) or report.get("made_of") != made_of or report.get("sha256") != host.sha256(out):
+        return None
+    return report
+
+
+def _brief(out: Path, told: Path, report: Any) -> dict[str, Any]:
+    """Give what is returned of a report, which may be yet to come."""
+    return {
+        "published": True,
+        "path": str(out),
+        "report": str(told),
+        "method": report["method"],
+        **{name: report["quality"][name] for name in ("drop", "flips", "bound", "agreement", "accuracy")},
+        "speedup": report["speed"]["ratio"],
+        "interval": report["speed"]["interval"],
+        "bytes": report["bytes"],
+        "notes": report["notes"],
+    }
+
+
+def _samples(host: Host, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    found = host.stat(path)
+    if found is None:
+        raise TaskFailed(f"there are no samples at {shown(path)}", hint=f"give {SAMPLES}")
+    if found.is_file and path.suffix != ".npz":
+        raise TaskFailed(f"{shown(path)} holds no samples", hint=f"give {SAMPLES}")
+    return str(host.resolve(path))
