@@ -150,6 +150,7 @@ def _stored(host: Host, log: Found, store: Path) -> Iterator[Change]:
         "loss_possible": "whether lines may have been lost, which only `copytruncate` can do",
         "loss": "how, if so",
         "split_line": "whether a line is split between the archive and the log: whole when the two are joined",
+        "paused_ms": "for how long its writers were stopped, by `pause`",
         "archive": "the archive",
         "reason": "why it was due, or was not",
         "others": "for each other method: why it was not taken",

@@ -38,13 +38,15 @@ class Writer:
 class Custody:
     """Who writes a file, and what it lies on; `unseen` says why there may be writers that are not listed.
 
-    `block` is what the file system allots at a time, in bytes; `file_system` is its name, empty if unknown.
+    `block` is what the file system allots at a time, in bytes; `file_system` is its name, empty if unknown. `claimed`:
+    a run is rotating it at this moment.
     """
 
     writers: tuple[Writer, ...] = ()
     unseen: str | None = None
     file_system: str = ""
     block: int = 4096
+    claimed: bool = False
 
 
 @sealed
@@ -94,11 +96,11 @@ class Rotation:
 
 @sealed
 class Rotated:
-    """What a rotation has done: `size` is what was archived, `paused` how long writers were stopped, in seconds."""
+    """What a rotation has done: `size` is what was archived, `paused_ms` how long writers were stopped."""
 
     size: int
     split_line: bool = False
-    paused: float | None = None
+    paused_ms: float | None = None
 
 
 @sealed

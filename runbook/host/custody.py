@@ -9,6 +9,7 @@ from typing import Any
 
 from runbook.changes import Stat
 from runbook.changes.rotation import Custody, Writer
+from runbook.host.claims import claimed
 from runbook.host.reading import status
 from runbook.host.refusals import ident
 
@@ -35,8 +36,9 @@ def custody(path: Path, *, own: int | None = None) -> Custody:
     about = status(os.lstat(path))
     system = _file_system(about.device)
     block = os.statvfs(path).f_frsize
+    taken = own is None and about.is_file and claimed(path)
     if not os.path.isdir("/proc/self/fdinfo"):
-        return Custody((), "this system does not tell who has a file open", system, block)
+        return Custody((), "this system does not tell who has a file open", system, block, taken)
     writers: list[Writer] = []
     hidden = 0 if os.path.isdir("/proc/1") else 1
     ours = _ancestry()
@@ -51,7 +53,8 @@ def custody(path: Path, *, own: int | None = None) -> Custody:
         if flags:
             appends = all(flag & os.O_APPEND for flag in flags)
             writers.append(Writer(pid, _name(pid), appends, pid not in ours and _may_signal(pid)))
-    return Custody(tuple(sorted(writers, key=lambda writer: writer.pid)), _unseen(hidden, system), system, block)
+    writers.sort(key=lambda writer: writer.pid)
+    return Custody(tuple(writers), _unseen(hidden, system), system, block, taken)
 
 
 def _unseen(hidden: int, system: str) -> str | None:

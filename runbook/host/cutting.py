@@ -22,11 +22,10 @@ from runbook.host.durable import Ledger, created
 from runbook.host.packing import feed, packing
 from runbook.host.pausing import paused
 from runbook.host.reading import look, status
-from runbook.host.refusals import altered, ident, refusal, shown
-from runbook.host.rotation import Means, fit, publish
+from runbook.host.refusals import HINTS, altered, ident, shown
+from runbook.host.rotation import Means, claiming, publish
 from runbook.host.spares import discard
 
-_OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MORE = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 COLLAPSE = 0x08  # FALLOC_FL_COLLAPSE_RANGE
 ROUNDS = 16  # in which a log that grows is caught up with
@@ -35,14 +34,9 @@ NEAR = 2**16  # bytes; less is copied in an instant
 
 def cut(ledger: Ledger, rotation: Rotation, means: Means) -> Rotated:
     """Archive the log and cut it off, by one of `collapse`, `pause` and `copytruncate`."""
-    fit(rotation.path, look(rotation.path, follow=False), rotation.was)
-    descriptor = os.open(rotation.path, _OPEN)
-    try:
-        fit(rotation.path, status(os.fstat(descriptor)), rotation.was)
-        way = _collapse if rotation.method == "collapse" else _empty
+    way = _collapse if rotation.method == "collapse" else _empty
+    with claiming(rotation.path, os.O_RDWR, rotation.was) as descriptor:
         return way(ledger, rotation, means, descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def boundary(descriptor: int, size: int, block: int) -> int:
@@ -108,7 +102,7 @@ def _empty(ledger: Ledger, rotation: Rotation, means: Means, descriptor: int) ->
         os.close(out)
     os.fsync(descriptor)
     publish(ledger, rotation.pending, rotation.to, made)
-    return Rotated(end, split, took if pause else None)
+    return Rotated(end, split, round(took * 1000, 1) if pause else None)
 
 
 def _archive(ledger: Ledger, rotation: Rotation, means: Means, descriptor: int, end: int) -> Stat:
@@ -157,4 +151,6 @@ def _collapse_range(rotation: Rotation, descriptor: int, end: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     call: Callable[..., int] = getattr(libc, "fallocate64", None) or libc.fallocate
     if call(descriptor, COLLAPSE, ctypes.c_longlong(0), ctypes.c_longlong(end)):
-        raise refusal("collapse the blocks of", rotation.path, ctypes.get_errno())
+        number = ctypes.get_errno()
+        said = f"cannot collapse the blocks of {shown(rotation.path)}: {os.strerror(number)}"
+        raise TaskFailed(said, hint=HINTS.get(number, "its file system cannot; write `method: pause`"))

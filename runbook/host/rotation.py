@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +18,11 @@ from runbook.changes import Exchange, Response, Stat
 from runbook.changes.rotation import Rotated, Rotation, Signal
 from runbook.errors import TaskFailed
 from runbook.host.altering import alike
+from runbook.host.claims import claim
 from runbook.host.custody import catches, custody
 from runbook.host.durable import Ledger, Meter, created, rename_new
 from runbook.host.packing import feed, packing
-from runbook.host.reading import look, open_regular, status
+from runbook.host.reading import look, status
 from runbook.host.refusals import altered, ident, refusing, shown, vanished
 from runbook.host.spares import discard
 
@@ -61,21 +62,44 @@ def publish(ledger: Ledger, spare: Path, to: Path, made: Stat) -> None:
     ledger.note(to, made)
 
 
+@contextmanager
+def claiming(path: Path, flags: int, was: Stat) -> Iterator[int]:
+    """Open the log that was planned on and keep other runs from rotating it; gives its descriptor."""
+    fit(path, look(path, follow=False), was)  # a FIFO would be waited for
+    descriptor = os.open(path, flags | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fit(path, status(os.fstat(descriptor)), was)
+        if flags & os.O_RDWR and not claim(descriptor):
+            raise busy(path)
+        now = look(path, follow=False)
+        if now is None or ident(now) != ident(was):
+            raise altered(path)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def busy(path: Path) -> TaskFailed:
+    return TaskFailed(f"{shown(path)} is being rotated by another run", hint="try again once that has ended")
+
+
 def _rename(ledger: Ledger, rotation: Rotation, means: Means) -> Rotated:
-    found = fit(rotation.source, look(rotation.source, follow=False), rotation.was)
-    if rotation.rest is None:
-        publish(ledger, rotation.path, rotation.aside, found)
-        moved = look(rotation.aside, follow=False)
-        if moved is None or ident(moved) != ident(found):  # another file took its name between the two calls
-            rename_new(rotation.aside, rotation.path)
-            raise altered(rotation.path)
-    _renew(ledger, rotation, found)
-    ledger.flush()
-    _tell(rotation)
-    if isinstance(rotation.tell, Exchange):
-        _ask(rotation, rotation.tell, means)
-    _await_release(rotation, means)
-    return _store(ledger, rotation, means)
+    flags = os.O_RDWR if os.access(rotation.source, os.W_OK) else os.O_RDONLY  # which cannot claim it
+    with claiming(rotation.source, flags, rotation.was) as descriptor:
+        found = status(os.fstat(descriptor))
+        if rotation.rest is None:
+            publish(ledger, rotation.path, rotation.aside, found)
+            moved = look(rotation.aside, follow=False)
+            if moved is None or ident(moved) != ident(found):  # another file took its name between the two calls
+                rename_new(rotation.aside, rotation.path)
+                raise altered(rotation.path)
+        _renew(ledger, rotation, found)
+        ledger.flush()
+        _tell(rotation)
+        if isinstance(rotation.tell, Exchange):
+            _ask(rotation, rotation.tell, means)
+        _await_release(rotation, means, descriptor)
+        return _store(ledger, rotation, means, descriptor)
 
 
 def _renew(ledger: Ledger, rotation: Rotation, old: Stat) -> None:
@@ -115,11 +139,11 @@ def _ask(rotation: Rotation, exchange: Exchange, means: Means) -> None:
         raise TaskFailed(f"asked to open its log anew, {exchange.url} answered {answer.status}", hint=_rest(rotation))
 
 
-def _await_release(rotation: Rotation, means: Means) -> None:
+def _await_release(rotation: Rotation, means: Means, descriptor: int) -> None:
     """Wait until nobody writes what was put aside: then nobody ever will, since it cannot be opened by its old name."""
     until = time.monotonic() + rotation.patience
     while True:
-        who = custody(rotation.aside)
+        who = custody(rotation.aside, own=descriptor)
         if who.unseen is not None:
             raise TaskFailed(
                 f"whether {shown(rotation.path)} was opened anew is not known: {who.unseen}", hint=_rest(rotation)
@@ -139,21 +163,17 @@ def _rest(rotation: Rotation) -> str:
     return f"nothing is lost: its lines are in {shown(rotation.aside)}, and the next run goes on from there"
 
 
-def _store(ledger: Ledger, rotation: Rotation, means: Means) -> Rotated:
+def _store(ledger: Ledger, rotation: Rotation, means: Means, descriptor: int) -> Rotated:
     """Compress what was put aside, and remove it once the archive is on the disk."""
-    descriptor = open_regular(rotation.aside, follow=False)
-    try:
-        before = status(os.fstat(descriptor))
-        with ledger.spares.beside(rotation.source) as spare:
-            with created(spare) as out:
-                with packing(out, rotation.level) as archive:
-                    feed(archive, descriptor, 0, before.size, means.meter)
-                made = alike(out, replace(before, mtime=means.now))
-            if not before.same_as(status(os.fstat(descriptor))):
-                raise altered(rotation.aside)
-            publish(ledger, spare, rotation.to, made)
-    finally:
-        os.close(descriptor)
+    before = status(os.fstat(descriptor))
+    with ledger.spares.beside(rotation.source) as spare:
+        with created(spare) as out:
+            with packing(out, rotation.level) as archive:
+                feed(archive, descriptor, 0, before.size, means.meter)
+            made = alike(out, replace(before, mtime=means.now))
+        if not before.same_as(status(os.fstat(descriptor))):
+            raise altered(rotation.aside)
+        publish(ledger, spare, rotation.to, made)
     ledger.flush()
     os.unlink(rotation.aside)
     ledger.note(rotation.aside)

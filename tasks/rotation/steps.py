@@ -12,7 +12,7 @@ from runbook.changes.rotation import Custody, Method, Rotate, Rotation
 from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.host.refusals import shown
-from runbook.units import human_bytes
+from runbook.units import Age, human_bytes
 
 from . import params
 from .archived import Archived, archives, holds, name_of, next_name, standing
@@ -22,7 +22,6 @@ from .ways import astray, choose
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 10**9  # ns
 MINUTE = 60 * SECOND
-DAY = 1440 * MINUTE
 PATIENCE = 10.0
 Told = dict[str, Any]
 Steps = Generator[Change, None, Told]
@@ -31,8 +30,8 @@ Steps = Generator[Change, None, Told]
 def rotated(host: Host, want: params.Rotate) -> Steps:
     """Yield what is to be done about a log, and give what `register` gets."""
     log = _log(host, want)
-    told: Told = dict.fromkeys(("method", "archive", "reason", "loss"))
-    told |= {"rotated": False, "loss_possible": False, "split_line": False, "others": {}, "doubled": []}
+    told: Told = {"rotated": False, "method": None, "loss_possible": False, "loss": None, "split_line": False}
+    told |= {"paused_ms": None, "archive": None, "reason": None, "others": {}, "doubled": []}
     for left in archives(host, want.path):
         if left.kind == "aside":
             told |= yield from _resumed(host, want, left)
@@ -82,7 +81,7 @@ def _due(host: Host, want: params.Rotate, log: Stat | None) -> tuple[bool, str]:
     age = (now // MINUTE - since // MINUTE) * MINUTE
     large = want.max_size is not None and log.size >= want.max_size
     old = want.max_age is not None and age >= round(want.max_age * SECOND)
-    return large or old, f"{human_bytes(log.size)}, {age / DAY:.3g}d old"
+    return large or old, f"{human_bytes(log.size)}, {Age(age / SECOND)} old"
 
 
 def _since(born: int | None, log: Stat, times: Sequence[int], now: int) -> int:
@@ -96,7 +95,7 @@ def _since(born: int | None, log: Stat, times: Sequence[int], now: int) -> int:
 
 
 def _rotated(host: Host, want: params.Rotate, log: Stat, told: Told) -> Steps:
-    who = host.custody(want.path)
+    who = _custody(host, want.path)
     tell = telling(host, want.reopen, who) if want.reopen else None
     method, others = choose(want.path, log, who, want.method, tells=tell is not None)
     if method is None:
@@ -119,7 +118,16 @@ def _rotated(host: Host, want: params.Rotate, log: Stat, told: Told) -> Steps:
         "loss_possible": loss is not None,
         "loss": loss,
         "split_line": split,
+        "paused_ms": then(change.outcome, lambda rotated: rotated.paused_ms) if method == "pause" else None,
     }
+
+
+def _custody(host: Host, path: Path) -> Custody:
+    """Say who writes a log, or what was put aside of one, unless another run is at it."""
+    who = host.custody(path)
+    if who.claimed:
+        raise TaskFailed(f"{shown(path)} is being rotated by another run", hint="try again once that has ended")
+    return who
 
 
 def _patience(want: params.Rotate) -> float:
@@ -147,7 +155,7 @@ def _resumed(host: Host, want: params.Rotate, left: Archived) -> Steps:
     if taken is not None and taken.is_file and holds(host, name_of(want.path, left), left.path):
         yield Remove(left.path, left.stat, why="its archive stands")
         return {}
-    who = host.custody(left.path)
+    who = _custody(host, left.path)
     if who.unseen:
         raise TaskFailed(f"whether {shown(left.path)} is still written is not known: {who.unseen}")
     tell = telling(host, want.reopen, who, again=True) if want.reopen else None
@@ -158,6 +166,8 @@ def _resumed(host: Host, want: params.Rotate, left: Archived) -> Steps:
 
 def _settled(host: Host, want: params.Rotate, left: Archived) -> Steps:
     """Find out whether what an archive holds was cut off the log, and keep one of the two."""
+    if host.stat(want.path) is not None:
+        _custody(host, want.path)
     where, split = standing(host, left.path, want.path)
     if where == "there":
         yield Remove(left.path, left.stat, why="what it holds is still in the log")
