@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +17,9 @@ import pytest
 from runbook.engine.rounds import Record, perform
 from runbook.errors import TaskFailed
 from runbook.host import LocalHost, Overlay
+from runbook.host.claims import claim
+from runbook.host.custody import custody
+from runbook.host.pausing import paused
 from runbook.registry import Registry
 from runbook.testing.laws import Silent
 from tests.writing import archived, everything, numbers, writing
@@ -383,6 +387,25 @@ def test_a_writer_without_append_that_comes_between_plan_and_apply(log):
     assert log.read_bytes() == b"line\n" * 2000
 
 
+@pytest.mark.parametrize("method", ["auto", "collapse", "copytruncate"])
+def test_one_run_at_a_time(log, method):
+    """Whatever locks the runs have: those of two state folders do not know of each other."""
+    needed(method, log.parent)
+    log.write_bytes(b"line\n" * 2000)
+    host = host_of(log.parent, Disturbed)
+    with log.open("ab") as other:
+        host.happening = lambda: claim(other.fileno())
+        with pytest.raises(TaskFailed, match="being rotated by another run"):
+            rotate(log, host, method=method)
+        with pytest.raises(TaskFailed, match="being rotated by another run"):
+            foretold(log, method=method)
+        log.with_name("api.log.20260101.gz.rotating").write_bytes(b"what the other run has made so far")
+        with pytest.raises(TaskFailed, match="being rotated by another run"):
+            rotate(log, method=method)
+    assert log.read_bytes() == b"line\n" * 2000
+    assert not list(log.parent.glob("*.gz"))
+
+
 def test_names_that_are_no_utf8(tmp_path):
     log = tmp_path / os.fsdecode(b"caf\xe9\n'\"\xff.log")
     log.write_bytes(b"0 \n")
@@ -516,6 +539,22 @@ def test_writers_go_on_if_the_run_is_killed_while_they_are_paused(log):
             assert time.monotonic() < until
             time.sleep(0.01)
         writer.stop()
+
+
+def test_writers_go_on_if_the_run_is_interrupted_while_they_are_paused(log):
+    with writing(log, rest=0.001) as writer:
+        process = psutil.Process(writer.pid)
+        with suppress(KeyboardInterrupt), paused(lambda: custody(log)):
+            assert process.status() == psutil.STATUS_STOPPED
+            raise KeyboardInterrupt
+        assert process.status() != psutil.STATUS_STOPPED
+        writer.stop()
+
+
+def test_for_how_long_the_writers_were_stopped_is_said(log):
+    with writing(log, rest=0.001):
+        grown(log, 20_000)
+        assert 0 < rotate(log, method="pause")["paused_ms"] < 2000
 
 
 def test_a_writer_that_somebody_else_has_stopped_stays_stopped(log):
