@@ -8,7 +8,7 @@ PIP   := -m pip --disable-pip-version-check --quiet install
 PYTHON ?= python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit docs-check faults bench bench-quick docs peers clean
+.PHONY: help demo test lint types unit docs-check faults bench bench-quick docs peers try-peers clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,13 +29,13 @@ docs-check: $(VENV)/.installed  ## Check that the docs are what the code and the
 	$(PY) -m runbook docs tasks --check
 	$(PY) -m runbook docs sync --check
 
-unit: $(VENV)/.installed  ## Run the tests, and an even slice of the fault sweeps
+unit: $(VENV)/.installed try-peers  ## Run the tests, and an even slice of the fault sweeps and of what is compared with ansible-core
 	$(PY) -m pytest
 
 faults: $(VENV)/.installed  ## Kill and starve a run at every system call that matters; let a real cron run a job; needs strace (minutes)
 	RUNBOOK_FAULTS=all $(PY) -m pytest tests/faults tests/unit/test_cli_schedule.py
 
-bench: $(VENV)/.installed peers  ## Measure against ansible-core, pyinfra and others; writes docs/benchmarks.md (about half an hour)
+bench: $(VENV)/.installed $(PEERS)/.installed  ## Measure against ansible-core, pyinfra and others; writes docs/benchmarks.md (about half an hour)
 	$(PY) -m benchmarks --peers $(PEERS)/bin
 
 bench-quick: $(VENV)/.installed  ## A short slice of the benchmarks, without writing docs/benchmarks.md
@@ -45,7 +45,12 @@ docs: $(VENV)/.installed  ## Write what the docs have from the code and the play
 	$(PY) -m runbook docs tasks
 	$(PY) -m runbook docs sync
 
-peers: $(PEERS)/.installed  ## Install the peers that the benchmarks run beside runbook
+peers: $(VENV)/.installed $(PEERS)/.installed  ## Compare the language and the core tasks with ansible-core, run live (minutes)
+	PEERS_WHOLE=1 $(PY) -m pytest tests/peers
+
+# Without the peers their tests skip themselves and say so.
+try-peers: $(VENV)/.installed
+	@$(MAKE) --no-print-directory --silent $(PEERS)/.installed || echo "ansible-core is not installed: what compares with it is skipped" >&2
 
 clean:  ## Remove what was built, the environments included
 	rm -rf $(VENV) $(PEERS) build dist demo *.egg-info .hypothesis .mypy_cache .ruff_cache

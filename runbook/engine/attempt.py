@@ -117,7 +117,7 @@ class Attempt:
                     raise
                 reason = f"whether it will fail: {unsure.reason}"
             else:
-                self.register["failed"] = bad
+                self.register |= {"failed": bad, "failed_when_result": bad}
         result = Result(self.step, "failed" if bad else status, attempts=self.count, item=self.item)  # type: ignore[arg-type]
         result.changes, result.data, result.reason = record.changes, self.register, reason
         if bad:

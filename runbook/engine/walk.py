@@ -122,8 +122,8 @@ class Walk:
                         theirs[name] = mine[name]
 
     def _block(self, node: BlockNode, live: Sequence[HostState], frames: Frames) -> None:
-        if node.hosts is not None:
-            live = [state for state in live if state.name in node.hosts]
+        once = settled_flag("run_once", node.run_once, self.stage.view(live[0], None, frames[live[0].name]))
+        live = [state for state in (live[:1] if once else live) if node.hosts is None or state.name in node.hosts]
         for states, inner in self._entries(node, live, frames):
             self._once(node, [state for state in states if state.active], inner)
 

@@ -100,6 +100,7 @@ class BlockNode:
     vars: Mapping[str, Any] = field(default_factory=dict)
     loop: Loop | None = None
     hosts: frozenset[str] | None = None
+    run_once: Any = False
 
 
 Node = StepNode | BlockNode

@@ -54,6 +54,7 @@ class Names:
 
     def _block(self, node: BlockNode, outer: tuple[Mapping[str, Any], ...], sure: frozenset[str]) -> None:
         inner = (node.vars, *outer) if node.vars else outer
+        self._check(node.run_once, outer, sure)
         if node.loop:
             self._check(node.loop.items, outer, sure | self._guards(node.when))
             inner = (dict.fromkeys(_of_loop(node.loop)), *inner)

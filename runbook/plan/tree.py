@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.errors import Invalid, Problems, RunbookError
-from runbook.plan.context import Context, compiled_vars, conditions
+from runbook.plan.context import Context, compiled, compiled_vars, conditions
 from runbook.plan.files import label_of, named_file
 from runbook.plan.model import BlockNode, Loop, Node, StepNode
 from runbook.plan.names import sets
@@ -113,10 +113,11 @@ class Tree:
         groups = self._files(item, context, loop)
         own = {**compiled_vars(item)}
         when = (*context.when, *conditions(item, "when"))
+        once = compiled(item, "run_once", item.run_once)
         found = []
         for file, hosts in groups.items():
             node = self._entered(file, hosts, item, inner, vars=own, loop=loop)
-            found.append(replace(node, when=when, vars=own, loop=loop))
+            found.append(replace(node, when=when, vars=own, loop=loop, run_once=once))
         return list(found)
 
     def _files(self, item: Include, context: Context, loop: Loop | None = None) -> dict[Path, frozenset[str] | None]:

@@ -93,11 +93,3 @@ def within(dest: str, response: Response, host: Host) -> Path:
     if dest.endswith("/"):
         raise TaskFailed(f"Destination {dest} does not exist", hint="make it before: `file` with `state: directory`")
     return Path(dest)
-
-
-def described(path: Path, host: Host) -> dict[str, Any]:
-    """Give what is registered of the file that was written."""
-    now = host.stat(path)
-    assert now is not None
-    named = now.under_ansibles_names()
-    return {"state": "file", **{name: named[name] for name in ("mode", "size", "uid", "gid")}}

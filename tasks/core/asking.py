@@ -15,9 +15,11 @@ from runbook.host import Host
 from runbook.host.modes import mode_bits
 from runbook.task import ControllerPath, task
 
-from .addresses import Web, described, within
+from .addresses import Web, within
 from .answers import told
 from .bodies import encoded_body
+from .describing import described
+from .lacking import URI
 
 READING = {"GET", "HEAD", "OPTIONS", "TRACE"}
 CONTROLLER = get_args(ControllerPath)[1]
@@ -56,6 +58,7 @@ def _verb(method: str) -> str:
 class Uri(Web):
     """Where to ask, what to send, and which answers are good."""
 
+    lacks = URI
     method: Annotated[str, AfterValidator(_verb)] = Field("GET", description="the method")
     body: Any = Field(None, description="what is sent; it may hold secrets")
     body_format: Literal["raw", "json", "form-urlencoded", "form-multipart"] = Field(

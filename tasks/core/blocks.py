@@ -161,18 +161,16 @@ def _place(want: Block, before: bytes, lines: list[bytes]) -> int:
     return found + 1 if want.insertafter else found
 
 
-@task(returns=RETURNS)
+@task(returns={**RETURNS, "rc": "0; 257 of a failure where there is no file"})
 def replace(want: Replacement, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """Replace whatever a regular expression matches in a text file.
 
     A pattern that matches its own result, and would go on changing the file at each further run, is an error: `(?!...)`
     keeps it from what has been replaced.
     """
-    return (
-        yield from edited(
-            want, host, lambda b: _replaced(want, b), create=False, secret=isinstance(want.replace, Secret)
-        )
-    )
+    secret = isinstance(want.replace, Secret)
+    data = yield from edited(want, host, lambda before: _replaced(want, before), create=False, secret=secret)
+    return {"rc": 0, **data}
 
 
 def _section(want: Replacement) -> str:
@@ -184,7 +182,7 @@ def _section(want: Replacement) -> str:
 
 def _replaced(want: Replacement, before: bytes | None) -> tuple[bytes | None, str]:
     if before is None:
-        raise TaskFailed(f"there is no file {want.path}", hint="make it in a step before this one")
+        raise TaskFailed(f"there is no file {want.path}", hint="make it in a step before", data={"rc": 257})
     try:
         text = before.decode(want.encoding, "surrogateescape")
         start, end = 0, len(text)

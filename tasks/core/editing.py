@@ -75,13 +75,14 @@ def edited(
     """
     found = host.stat(want.path)
     if found is not None and found.is_folder:
-        raise TaskFailed(f"{want.path} is a folder", hint="write the name of a file in it")
+        raise TaskFailed(f"{want.path} is a folder", hint="write the name of a file in it", data={"rc": 256})
     before = host.read(want.path, limit=LARGEST) if found is not None else None
     after, msg = edit(before)
     if before is None and after is None:
         return {"msg": msg}
     if before is None and not create:
-        raise TaskFailed(f"there is no file {want.path}", hint="`create: true` makes one; or `copy` in a step before")
+        hint = "`create: true` makes one; or `copy` in a step before"
+        raise TaskFailed(f"there is no file {want.path}", hint=hint, data={"rc": 257})
     if after is not None and edit(after)[0] != after:
         raise TaskFailed(
             f"{want.path} would be changed again by every further run", hint="make the pattern match its result as well"
@@ -101,7 +102,7 @@ def edited(
     assert after is not None
     content = Secret(after.decode("utf-8", "surrogateescape")) if secret else after
     yield Write(want.path, content, mode=mode, was=found, before=before, validate=want.validate_)
-    if found is not None and mode is not None and found.mode != mode:
+    if mode is not None and mode != (found.mode if found else 0o666 & ~host.umask):
         msg += " and ownership, perms or SE linux context changed"
     return {"msg": msg} | ({"backup_file": str(kept)} if kept else {})
 

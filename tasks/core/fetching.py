@@ -18,8 +18,9 @@ from runbook.host import Host
 from runbook.host.modes import mode_bits
 from runbook.task import task
 
-from .addresses import Web, called, described, within
+from .addresses import Web, called, within
 from .answers import text_of
+from .describing import described
 
 PIECE = 2**20
 LARGE = 10**6
@@ -32,6 +33,8 @@ RETURNS = {
     "mode": 'the permission bits, as "0644"',
     "uid": "the owner's number",
     "gid": "the group's number",
+    "owner": "the owner's name",
+    "group": "the group's name",
     "state": "`file`",
     "msg": "`OK (5 bytes)`, or why nothing was downloaded",
     "status_code": "the status of the answer",

@@ -17,10 +17,10 @@ from runbook.host.plans import folders
 from runbook.task import Params, task
 from runbook.units import Mode
 
+from .describing import STATES, described
 from .lacking import FILE
 
 State = Literal["file", "directory", "link", "hard", "touch", "absent"]
-STATES = {"file": "file", "folder": "directory", "link": "link", "other": "file"}
 
 
 def _written(value: Any) -> Any:
@@ -86,6 +86,8 @@ class Temporary(Params):
         "size": "in bytes",
         "uid": "the owner's number",
         "gid": "the group's number",
+        "owner": "the owner's name",
+        "group": "the group's name",
     }
 )
 def file(want: Entry, host: Host) -> Generator[Change, None, dict[str, Any]]:
@@ -102,7 +104,7 @@ def file(want: Entry, host: Host) -> Generator[Change, None, dict[str, Any]]:
         path = host.resolve(path) if want.follow else path
         yield from _standing(want, path, host)
     linked = {"dest": str(want.path), "src": want.src} if want.src else {}
-    return _described(host, want.path) | linked
+    return {"path": str(want.path), **described(want.path, host, follow=False)} | linked
 
 
 @task(kind="action", returns={"path": "where it is", "state": "file or directory", "mode": "its mode"})
@@ -116,7 +118,7 @@ def tempfile(want: Temporary, host: Host) -> Generator[Change, None, dict[str, A
         raise TaskFailed(f"there is no folder {folder} to make it in", hint=f"make it before: file: path={folder}")
     path = _free(folder, want, host)
     yield Write(path, b"", mode=0o600) if want.state == "file" else MakeFolder(path, mode=0o700)
-    return _described(host, path)
+    return {"path": str(path), **described(path, host, follow=False)}
 
 
 def _free(folder: Path, want: Temporary, host: Host) -> Path:
@@ -223,12 +225,3 @@ def _replaced(want: Entry, path: Path, found: Stat | None, *, hard: bool) -> Ite
         yield Remove(path, was=found)
         found = None
     yield Link(path, want.src, hard=hard, was=found)
-
-
-def _described(host: Host, path: Path) -> dict[str, Any]:
-    found = host.stat(path, follow=False)
-    if found is None:
-        return {"path": str(path), "state": "absent"}
-    state = "hard" if found.is_file and found.links > 1 else STATES[found.kind]
-    data = {"path": str(path), "state": state, "mode": f"{found.mode:04o}", "size": found.size}
-    return data | {"uid": found.uid, "gid": found.gid}

@@ -43,13 +43,17 @@ TEMPLATE = {
 }
 WEB = {
     **FILES,
-    **dict.fromkeys(("ciphers", "client_cert", "client_key", "ca_path", "use_gssapi"), "write a `command: curl ...`"),
+    **dict.fromkeys(("ciphers", "client_cert", "client_key", "use_gssapi"), "write a `command: curl ...`"),
     "http_agent": "write it under `headers`: `User-Agent: ...`",
     "decompress": "leave it out: what comes compressed is unpacked",
-    "unix_socket": "write `command: curl --unix-socket ...`",
     "unredirected_headers": "leave it out: `Authorization` is not sent on to other hosts",
     "use_netrc": "write `url_username` and `url_password`",
     "use_proxy": "leave it out: the proxies are those of the environment, HTTP_PROXY and NO_PROXY",
+}
+URI = {
+    **WEB,
+    "ca_path": "write a `command: curl ...`",
+    "unix_socket": "write a `command: curl --unix-socket ...`",
 }
 FIND = {
     **dict.fromkeys(

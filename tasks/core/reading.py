@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.task import Params, task
 
+from .describing import names_of
 from .lacking import STAT
 
 Algorithm = Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]
@@ -108,21 +108,8 @@ def _described(found: Stat) -> dict[str, Any]:
     return {
         **found.under_ansibles_names(),
         **{name: bool(found.mode & bit) for name, bit in BITS.items()},
-        **_names(found),
+        **names_of(found),
     }
-
-
-def _names(found: Stat) -> dict[str, str]:
-    """Give the names of owner and group, where they have one."""
-    import grp
-    import pwd
-
-    names = {}
-    with suppress(KeyError):
-        names["pw_name"] = pwd.getpwuid(found.uid).pw_name
-    with suppress(KeyError):
-        names["gr_name"] = grp.getgrgid(found.gid).gr_name
-    return names
 
 
 def _may(found: Stat, bit: int) -> bool:

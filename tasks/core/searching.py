@@ -96,7 +96,7 @@ class Search(Params):
         "matched": "how many they are",
         "examined": "how many entries were looked at",
         "skipped_paths": "what could not be looked at, and why",
-        "msg": "a word if not all paths could be examined",
+        "msg": "whether all paths could be examined",
     },
 )
 def find(want: Search, host: Host) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def find(want: Search, host: Host) -> dict[str, Any]:
                     files.append({"path": str(found.path), **found.stat.under_ansibles_names()})
             except TaskFailed as error:
                 skipped[str(found.path)] = error.message
-    msg = "Not all paths examined, see skipped_paths" if skipped else ""
+    msg = "Not all paths examined, see skipped_paths" if skipped else "All paths examined"
     return {"files": files, "matched": len(files), "examined": examined, "skipped_paths": skipped, "msg": msg}
 
 

@@ -18,6 +18,7 @@ from runbook.host.plans import LARGE, folders
 from runbook.task import ControllerPath, Params, Rendered, TemplateFile, task
 from runbook.units import Mode, Secret
 
+from .describing import described
 from .editing import VALIDATE, Validator, encoded
 from .lacking import COPY, TEMPLATE
 
@@ -30,6 +31,8 @@ RETURNS = {
     "state": "`file`, of `size` bytes",
     "uid": "the owner's number",
     "gid": "the group's number",
+    "owner": "the owner's name",
+    "group": "the group's name",
     "backup_file": "where the former content is, if `backup` kept it",
 }
 
@@ -160,13 +163,11 @@ def _placed(path: Path, piece: Piece, want: Target, host: Host) -> Generator[Cha
             raise TaskFailed(f"there is no folder {path.parent}", hint="make it before: `file` with `state: directory`")
         kept = yield from _written_to(path, piece, found, want, host)
         data |= {"backup_file": kept} if kept else {}
-    now = host.stat(path)
     if isinstance(piece.content, FileRef):
         data["sha256"] = piece.content.sha256
     elif isinstance(piece.content, bytes):
         data["checksum"] = hashlib.sha1(piece.content, usedforsecurity=False).hexdigest()
-    assert now is not None
-    return data | {"state": "file", "mode": f"{now.mode:04o}", "size": now.size, "uid": now.uid, "gid": now.gid}
+    return data | described(path, host)
 
 
 def _written_to(

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from runbook.engine.rounds import Record, perform
-from runbook.errors import RunbookError
-from runbook.host import LocalHost
-from runbook.registry import Registry
-from runbook.testing.laws import Silent
-from tests.peers.peer import Modules, modules, needs_ansible
+from tests.peers.doing import do
+from tests.peers.peer import WHOLE, Modules, modules, needs_ansible
 
-COUNT = int(os.environ.get("PEERS_EDITS", "150"))
+COUNT = int(os.environ.get("PEERS_EDITS") or (500 if WHOLE else 40))
 AGAIN = "would be changed again by every further run"
 WORDS = ("a", "b", "a=1", "b=2", "# c", "", "  d", "a b", "é", "x.y")
 PATTERNS = ("a", "^a", "b$", "^#", "=", "(a)=(.)", "zz", "^$", r"\d", "d", "^a=", "(?m)^b")
@@ -110,7 +104,7 @@ def _compared(peer: Modules, task: str, folder: Path, before: str, args: dict[st
     for path in (theirs, ours):
         path.write_bytes(before.encode())
     told = peer.run(task, path=str(theirs), **args)
-    said = _ours(task, {"path": str(ours), **args})
+    said = do(task, path=str(ours), **args)
     if AGAIN in said["msg"]:
         again = peer.run(task, path=str(theirs), **args)
         return None if again["changed"] else "not the same when asked again here, and there it is"
@@ -120,17 +114,6 @@ def _compared(peer: Modules, task: str, folder: Path, before: str, args: dict[st
     mine = (said["changed"], said["failed"], ours.read_bytes(), None if said["failed"] else said["msg"])
     other = (told["changed"], told["failed"], theirs.read_bytes(), None if told["failed"] else told["msg"])
     return None if mine == other else f"\n  here  {mine} {said['msg']}\n  there {other} {told['msg']}"
-
-
-def _ours(task: str, args: dict[str, Any]) -> dict[str, Any]:
-    spec = Registry().spec(task)
-    host = LocalHost(now=datetime.now(UTC), cwd=Path("/"), env={}, run_id="x", umask=0o022)
-    record = Record()
-    try:
-        perform(spec, spec.params.model_validate(args), host, record, Silent())
-    except (RunbookError, ValidationError) as error:
-        return {"changed": False, "failed": True, "msg": str(error)}
-    return {"changed": bool(record.changes), "failed": False, **record.data}
 
 
 def _one_line_too_many(before: str, args: dict[str, Any], said: dict[str, Any]) -> bool:

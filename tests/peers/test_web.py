@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.peers.doing import do
-from tests.peers.peer import Modules, modules, needs_ansible
+from tests.peers.peer import Modules, modules, needs_ansible, sliced
 from tests.peers.web import FILES, serving
 
 pytestmark = needs_ansible
@@ -48,7 +48,7 @@ URIS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("args", URIS, ids=str)
+@pytest.mark.parametrize("args", sliced(URIS, 4), ids=str)
 def test_uri_that_reads(peer: Modules, args: dict[str, Any]) -> None:
     with serving() as (url, sent):
         asked = {**args, "url": url + args["url"]}
@@ -77,7 +77,7 @@ BODIES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-@pytest.mark.parametrize("args", BODIES, ids=str)
+@pytest.mark.parametrize("args", sliced(BODIES, 3), ids=str)
 def test_uri_that_sends(peer: Modules, args: dict[str, Any], method: str) -> None:
     with serving() as (url, sent):
         asked = {**args, "url": f"{url}/echo", "method": method, "return_content": True}
@@ -128,7 +128,7 @@ def test_uri_that_need_not(peer: Modules, param: str, there: bool, tmp_path: Pat
 
 
 @pytest.mark.parametrize("folder", [True, False])
-@pytest.mark.parametrize("path", ["/files/a.txt", "/to?/files/a.txt", "/named", "/files/empty"])
+@pytest.mark.parametrize("path", sliced(["/named", "/files/a.txt", "/to?/files/a.txt", "/files/empty"], 4))
 def test_uri_to_a_file(peer: Modules, path: str, folder: bool, tmp_path: Path) -> None:
     _both_to_files(peer, "uri", {"url": path}, tmp_path, folder=folder, before=None)
 
@@ -158,8 +158,8 @@ DOWNLOADS: list[dict[str, Any]] = [
 BEFORE = {"none": None, "same": FILES["/files/a.txt"], "other": b"other\n", "longer": b"other text\n"}
 
 
-@pytest.mark.parametrize("before", BEFORE)
-@pytest.mark.parametrize("args", DOWNLOADS, ids=str)
+@pytest.mark.parametrize("before", sliced([*BEFORE], 2))
+@pytest.mark.parametrize("args", sliced(DOWNLOADS, 3), ids=str)
 def test_get_url(peer: Modules, args: dict[str, Any], before: str, tmp_path: Path) -> None:
     _both_to_files(peer, "get_url", args, tmp_path, folder=False, before=BEFORE[before])
 
