@@ -290,3 +290,12 @@ def test_every_exit_code_is_documented():
         text = (ROOT / page).read_text("utf-8")
         rows = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE) for code in row.split(",")}
         assert rows == codes, page
+
+
+def test_no_two_modules_of_tests_have_one_name():
+    """pytest takes them for one module, and collects neither."""
+    named = defaultdict(list)
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if not (path.parent / "__init__.py").exists():
+            named[path.name].append(path)
+    assert not {name: paths for name, paths in named.items() if len(paths) > 1}
