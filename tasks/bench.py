@@ -8,14 +8,16 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from runbook.changes import Change, Produce, then
+from runbook.changes import Change, Produce, after, then
+from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.host.plans import folders
 from runbook.task import task
-from runbook.units import Duration
+from runbook.units import Duration, Percent
 
-from .measuring.candidates import Batches, Candidate, Measured, Providers, Threads, asked, named
+from .measuring.candidates import Batches, Candidate, Measured, Options, Providers, Threads, asked, file_of, named
 from .measuring.child import report_of, work
+from .measuring.earlier import again, read_report
 
 Plan = Generator[Change, None, dict[str, Any]]
 
@@ -109,3 +111,77 @@ def infer(want: Infer, host: Host) -> Plan:
 
 def _brief(result: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name != "rounds_ms"}
+
+
+class Gate(Measured):
+    """What is new, what it is held against, and by how much it may be slower."""
+
+    baseline: Path = Field(description="an earlier report of `bench.infer`; its numbers are not compared with")
+    candidate: str | None = Field(None, description="which candidate of that report; its first without it")
+    old_model: Path | None = Field(None, description="where the old model is now, if it was moved")
+    model: str | None = Field(None, description="the new model; the old one without it")
+    options: Options | None = Field(None, description="the new session options; the old ones without them")
+    providers: Providers | None = Field(None, description="where the new one is run; as the old one without it")
+    batches: Batches | None = Field(None, description="samples at once; as in the report without it")
+    max_slower: Percent = Field(Percent.parse("5%"), description="by how much the new one may be slower")
+    report: Path | None = Field(None, description="the report; `reports/gate_<UTC>.json` without it")
+
+
+@task(
+    kind="action",
+    extra="onnx",
+    returns={
+        "report": "the report's path",
+        "comparisons": "for each batch the new one (b) against the old one (a): ratio, interval, verdict",
+        "passed": "true: a new one that is slower fails the step",
+        "notes": "fallbacks of providers, and noise",
+    },
+)
+def gate(want: Gate, host: Host) -> Plan:
+    """Fail if a model or its options are slower than those of an earlier report: both are run now, in paired rounds.
+
+    Old numbers were measured on another day, among other people's work, so only the old configuration is taken from the
+    report, and run again beside the new one. It fails only where the whole interval is beyond `max_slower`: never on
+    noise alone. The report is written in any case.
+    """
+    report = read_report(host, want.baseline)
+    old = again(host, report, want.baseline, want.candidate, want.old_model)
+    new = (
+        dict(old)
+        if want.model is None
+        else {**old, **file_of(host, want.model), "engine": Candidate(model=want.model).kind}
+    )
+    new |= {"options": want.options.model_dump()} if want.options else {}
+    new |= {"providers": list(want.providers)} if want.providers else {}
+    settings = report["settings"]
+    job = {
+        **want.asked(host),
+        "margin": float(want.max_slower) / 100,
+        "candidates": [{"name": "old", **old}, {"name": "new", **new, "require": want.require}],
+        "batches": list(want.batches or settings["batches"]),
+        "shape": settings.get("shape"),
+        "dims": {**(settings.get("dims") or {}), **want.dims},
+    }
+    path = want.report or host.cwd / f"reports/gate_{host.now:%Y%m%dT%H%M%SZ}.json"
+    yield from folders(host, path.parent)
+    made = Produce(path, lambda out: report_of(host, "bench", out, **job), was=host.stat(path))
+    yield made
+    return {
+        "report": str(path),
+        "comparisons": made.outcome["comparisons"],
+        "passed": after(made, lambda found: _passed(found["comparisons"], want.max_slower)),
+        "notes": made.outcome["notes"],
+    }
+
+
+def _passed(comparisons: list[dict[str, Any]], allowed: Percent) -> bool:
+    """Say yes, or raise TaskFailed with every batch at which the new one is too slow."""
+    worse = [
+        f"batch {one['batch']}: {one['ratio']:.2f} times as fast ({one['interval'][0]:.2f} to {one['interval'][1]:.2f})"
+        for one in comparisons
+        if one["verdict"] == "worse"
+    ]
+    if worse:
+        text = f"slower than the old one by more than {allowed}: {'; '.join(worse)}"
+        raise TaskFailed(text, data={"comparisons": comparisons, "passed": False})
+    return True

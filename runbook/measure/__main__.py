@@ -40,6 +40,12 @@ def _compare(asked: Mapping[str, Any]) -> dict[str, Any]:
     return compare(asked)
 
 
+def _optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
+    from runbook.measure.optimising import optimise
+
+    return optimise(asked)
+
+
 def _quantise(asked: Mapping[str, Any]) -> dict[str, Any]:
     from runbook.measure.quantising import quantise
 
@@ -50,6 +56,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "bench": _bench,
     "check": _check,
     "compare": _compare,
+    "optimize": _optimise,
     "plot": _plot,
     "quantize": _quantise,
 }

@@ -1,0 +1,118 @@
+"""The search finds what is fastest in spite of noise, and a real model gets options that bench.infer and the gate take."""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from runbook.errors import TaskFailed
+from runbook.measure.optimising import FIRST, described, halve, space
+from runbook.measure.refusals import Refused
+from runbook.tasks import bench
+from runbook.units import Percent
+from tests.measuring import QUICK, write_mlp
+from tests.releasing import host_at, played
+
+ASKED = {
+    "providers": [["CPU"]],
+    "level": ["basic", "all"],
+    "threads": [1, 2],
+    "spinning": [False, True],
+    "parallel": [False],
+    "inter_threads": [0],
+    "arena": [True],
+    "workspace": [False, True],
+}
+HERE = ["CPUExecutionProvider"]
+
+
+def test_the_space_leaves_out_what_makes_no_sense():
+    found, notes = space(ASKED, HERE)
+    assert len(found) == 6  # one thread does not spin, and the workspace is CUDA's
+    assert notes == []
+    assert described(found[0]) == "CPU: level basic, threads 1"
+    with_cuda, notes = space({**ASKED, "providers": [["CUDA", "CPU"], ["CPU"]]}, ["CUDAExecutionProvider", *HERE])
+    assert len(with_cuda) == 18
+    assert [one["options"]["workspace"] for one in with_cuda[:2]] == [False, True]
+    assert space({**ASKED, "providers": [["CUDA"], ["CPU"]]}, HERE)[1] == [
+        "CUDA is skipped: CUDA is not to be had here"
+    ]
+    with pytest.raises(Refused, match="nothing is left to try"):
+        space({**ASKED, "providers": [["CUDA"]]}, HERE)
+
+
+def search(seed: int, count: int = 24, noise: float = 0.15):
+    """Search among simulated configurations on a machine with jitter and hard blows; give the regret and the blocks."""
+    generator = np.random.default_rng(seed)
+    true = np.log(generator.uniform(0.5, 1.5, count))
+    used = 0
+
+    def run(heat, rounds):
+        nonlocal used
+        used += len(heat) * rounds
+        blows = np.where(
+            generator.random((len(heat), rounds)) < 0.1, generator.exponential(0.7, (len(heat), rounds)), 0
+        )
+        told = true[list(heat)][:, None] + generator.normal(0, noise, (len(heat), rounds)) - blows
+        return {number: list(row) for number, row in zip(heat, told, strict=True)}
+
+    winner, rungs, ended = halve(count, run)
+    assert ended
+    assert [one["rounds"] for one in rungs] == [FIRST * 2**number for number in range(len(rungs))]
+    return float(np.exp(true.max() - true[winner])), used
+
+
+def test_the_search_comes_close_to_the_best_with_a_third_of_the_rounds():
+    found = [search(seed, noise=0.03) for seed in range(50)]
+    assert sum(regret <= 1.03 for regret, _ in found) >= 45
+    assert max(used for _, used in found) <= 24 * 20 / 3  # twenty rounds of each would be the exhaustive search
+    assert np.mean([search(seed)[0] for seed in range(50)]) < 1.06  # noise as of a machine that others fill
+
+
+def test_a_search_whose_time_is_up_gives_the_best_so_far():
+    winner, rungs, ended = halve(9, lambda heat, rounds: {n: [float(n)] * rounds for n in heat}, over=lambda: True)
+    assert (winner, len(rungs), ended) == (8, 1, False)
+
+
+def test_a_real_model_is_optimised_and_the_recommendation_can_be_measured(tmp_path):
+    model = write_mlp(tmp_path / "model.onnx")
+    timing = {name: value for name, value in QUICK.items() if name != "plot"}
+    data = played("ort.optimize", host_at(tmp_path), model=model, levels=["basic", "all"], **timing, threads=1).data
+    assert data["tried"] == 2
+    assert data["interval"][0] <= data["speedup"] <= data["interval"][1]
+    assert data["notes"][0] == "CUDA is skipped: CUDA is not to be had here"
+    report = json.loads((tmp_path / data["report"]).read_text())
+    assert report["schema"] == "runbook.optimize/1"
+    assert report["calls"] > 0
+    assert (data["speedup"] == 1.0) or report["final"]["verdict"] == "better"
+    measured = played("bench.infer", host_at(tmp_path), candidates=[data["best"]], batches=1, **QUICK).data
+    assert measured["results"]
+
+
+def test_the_gate_runs_the_old_configuration_beside_the_new_one(tmp_path):
+    model, heavy = write_mlp(tmp_path / "model.onnx"), write_mlp(tmp_path / "heavy.onnx", width=768, depth=4)
+    timing = {name: value for name, value in QUICK.items() if name != "plot"}
+    options = {"threads": 1}
+    first = played(
+        "bench.infer", host_at(tmp_path), candidates=[{"model": str(model), "options": options}], batches=2, **QUICK
+    )
+    baseline = first.data["report"]
+    with suppress(TaskFailed):  # it is slower, but how much of that a busy machine lets be seen is not for a test
+        played("bench.gate", host_at(tmp_path), baseline=baseline, model=str(heavy), **timing)
+    report = json.loads((tmp_path / "reports/gate_20260310T020000Z.json").read_text())
+    assert [(one["name"], one["options"]["threads"]) for one in report["candidates"]] == [("old", 1), ("new", 1)]
+    passed = played("bench.gate", host_at(tmp_path), baseline=baseline, max_slower="90%", **timing)
+    assert passed.data["passed"] is True
+    model.write_bytes(heavy.read_bytes())
+    with pytest.raises(TaskFailed, match="is not the model that"):
+        played("bench.gate", host_at(tmp_path), baseline=baseline, **timing)
+
+
+def test_noise_alone_closes_no_gate():
+    vague = {"batch": 1, "ratio": 0.8, "interval": [0.5, 1.2], "verdict": "inconclusive"}
+    assert bench._passed([vague], Percent.parse("5%"))
+    slower = {**vague, "interval": [0.7, 0.85], "verdict": "worse"}
+    with pytest.raises(TaskFailed, match=r"by more than 5%: batch 1: 0\.80 times as fast \(0\.70 to 0\.85\)") as failed:
+        bench._passed([vague, slower], Percent.parse("5%"))
+    assert failed.value.data["passed"] is False
