@@ -57,6 +57,8 @@ def test_the_service_goes_on_and_no_line_is_lost(service, inputs):
     finally:
         done.set()
         client.join()
+    service.process.terminate()  # a line is written once its answer is sent: the last one is certain now
+    service.process.wait(timeout=15)
     assert len(archived(service.log)) == 3
     lines = [json.loads(line) for line in everything(service.log).splitlines()]
     assert sum(line.get("path") == "/health" for line in lines) == asked
