@@ -16,12 +16,13 @@ from benchmarks import suites
 from benchmarks.budgets import verdicts
 from benchmarks.instances import instances
 from benchmarks.measure import RUNBOOK, machine
+from benchmarks.releases import release
 from benchmarks.table import render, write_between
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
-SUITES = ("files", "scale", "archive", "instances", "start-up")
+SUITES = ("files", "scale", "archive", "release", "instances", "start-up")
 
 
 @click.command()
@@ -70,9 +71,8 @@ def measure(name: str, folder: Path, peers: Path, *, quick: bool, steps: tuple[i
         return suites.file_steps(folder, peers, quick=quick, only=steps)
     if name == "instances":
         return instances(folder, peers, quick=quick)
-    if name == "scale":
-        return suites.scale(folder, quick=quick)
-    return (suites.archive if name == "archive" else suites.start_up)(folder, quick=quick)
+    alone = {"scale": suites.scale, "archive": suites.archive, "release": release, "start-up": suites.start_up}
+    return alone[name](folder, quick=quick)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,11 @@ def _than_gzip(numbers: Numbers) -> float:
     )
 
 
+def _than_tar(numbers: Numbers) -> float:
+    times = numbers["release"]["times"]
+    return float(times["tar and sha256sum"]["seconds"] / times["runbook"]["seconds"])
+
+
 BUDGETS = (
     Budget(
         "100 file steps, changed: faster than ansible-core", 120, _faster("100 changed", "ansible-core"), floor=True
@@ -95,6 +100,7 @@ BUDGETS = (
     *(Budget(f"10,000 unchanged steps, {shape}: longer than 1,000", 12, _growth(shape)) for shape in SHAPES),
     Budget("peak memory of 100 file steps", 80, _peak, unit="MB"),
     Budget("logs compressed, by the step: faster than gzip", 8, _than_gzip, floor=True),
+    Budget("a release of 1 GB built: faster than tar czf and sha256sum", 8, _than_tar, floor=True),
     Budget("1,000 simulated instances checked", 10, _instances("1000 checked"), unit="s"),
     Budget("1,000 simulated instances reloaded, a tenth at a time", 60, _instances("1000 reloaded"), unit="s"),
     Budget("1,000 simulated instances: longer than 100", 12, _per_instance("seconds")),

@@ -27,6 +27,7 @@ def render(numbers: dict[str, Any]) -> str:
     ]
     parts += ["\n## Many steps, runbook alone\n", *_scale(numbers["scale"])]
     parts += ["\n## Old logs, archived\n", *_archive(numbers["archive"])]
+    parts += ["\n## A release\n", *_release(numbers["release"])]
     parts += ["\n## Many instances, simulated\n", *_instances(numbers["instances"])]
     parts += ["\n## Start-up\n", *_start_up(numbers["start-up"])]
     return "\n".join(parts) + "\n"
@@ -95,6 +96,21 @@ def _archive(found: dict[str, Any]) -> Iterator[str]:
         for name, one in found["times"].items()
     ]
     yield from _rows(("", "seconds", "MB/s", "size left", "CPU s"), rows)
+
+
+def _release(found: dict[str, Any]) -> Iterator[str]:
+    yield f"{found['bytes'] / 1e6:.0f} MB: weights of a model, and logs.\n"
+    rows = [
+        (
+            name,
+            _seconds(one),
+            f"{found['bytes'] / 1e6 / one['seconds']:.0f}",
+            f"{one['cpu']:.2f}",
+            f"{one['memory'] / 1e6:.0f} MB",
+        )
+        for name, one in found["times"].items()
+    ]
+    yield from _rows(("", "seconds", "MB/s", "CPU s", "peak memory"), rows)
 
 
 def _instances(found: dict[str, Any]) -> Iterator[str]:
