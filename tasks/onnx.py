@@ -1,10 +1,7 @@
-"""ONNX models: checked, compared with one another, and quantised to INT8 behind gates."""
+"""ONNX models: exported, checked, compared with one another, and quantised to INT8 behind gates."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,18 +11,15 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from runbook.changes import Change, Produce
 from runbook.errors import TaskFailed
 from runbook.host import Host
-from runbook.host.plans import folders
-from runbook.host.refusals import shown
 from runbook.task import Params, task
 from runbook.units import Percent
 
 from .measuring.candidates import Timed, file_of
-from .measuring.child import report_of, work
+from .measuring.child import work
+from .measuring.publishing import known, made_by, published
+from .measuring.samples import SAMPLES, samples_at
 
 Plan = Generator[Change, None, dict[str, Any]]
-SAMPLES = (
-    "a `.npz` file (arrays by the inputs' names, and `labels`), or a folder with a folder of images for each label"
-)
 QUALITY = {
     "samples": "how many were judged by",
     "agreement": "the share of samples on which both give the same class",
@@ -94,7 +88,7 @@ def compare(want: Compare, host: Host) -> dict[str, Any]:
         None,
         a=file_of(host, str(want.a))["model"],
         b=file_of(host, str(want.b))["model"],
-        samples=_samples(host, want.samples),
+        samples=samples_at(host, want.samples),
         count=want.count,
         min_agreement=float(want.min_agreement) / 100,
         max_difference=want.max_difference,
@@ -157,53 +151,29 @@ def quantize(want: Quantize, host: Host) -> Plan:
     job = {
         **want.timing(host),
         "method": want.method,
-        "samples": _samples(host, want.samples),
-        "calibration": _samples(host, want.calibration),
+        "samples": samples_at(host, want.samples),
+        "calibration": samples_at(host, want.calibration),
         "max_drop": want.max_drop,
         "min_agreement": float(want.min_agreement) / 100,
         **{name: getattr(want, name) for name in ("count", "on_slower", "batch", "threads")},
     }
     made_of = {"sha256": file["sha256"], **{name: value for name, value in job.items() if name != "created"}}
-    known = _known(host, told, out, made_of)
-    if known is not None:
-        return _brief(out, told, known)
-    for folder in dict.fromkeys((out.parent, told.parent)):
-        yield from folders(host, folder)
+    if (report := known(host, told, out, made_of)) is not None:
+        return _brief(out, told, report)
     model = Produce(out, lambda spare: _quantised(host, spare, file["model"], job), was=host.stat(out))
-    yield model
-
-    def tell(spare: Path) -> None:
-        report = {**model.cell.get(), "made_of": made_of}
-        spare.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-
-    yield Produce(told, tell, was=host.stat(told))
+    yield from published(host, model, told, made_of)
     return _brief(out, told, model.outcome)
 
 
 def _quantised(host: Host, spare: Path, model: str, job: dict[str, Any]) -> dict[str, Any]:
     """Let it be made and judged; raises TaskFailed, with the whole report, where a gate is closed."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = report_of(host, "quantize", Path(folder, "report.json"), model=model, model_out=str(spare), **job)
+    report = made_by(host, "quantize", spare, model=model, **job)
     if report["refused"]:
         raise TaskFailed(
             f"not published: {'; '.join(report['refused'])}",
             hint="try another `method`, or calibrate on more samples of your own",
             data={**report, "published": False},
         )
-    with spare.open("rb") as file:
-        return {**report, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _known(host: Host, told: Path, out: Path, made_of: dict[str, Any]) -> dict[str, Any] | None:
-    """Give the report if the INT8 model is there, was made of the same, and has not been changed since."""
-    if host.stat(told) is None or host.stat(out) is None:
-        return None
-    try:
-        report = json.loads(host.read(told))
-    except ValueError:  # another's file: it is replaced
-        return None
-    if not isinstance(report, dict) or report.get("made_of") != made_of or report.get("sha256") != host.sha256(out):
-        return None
     return report
 
 
@@ -222,12 +192,47 @@ def _brief(out: Path, told: Path, report: Any) -> dict[str, Any]:
     }
 
 
-def _samples(host: Host, path: Path | None) -> str | None:
-    if path is None:
-        return None
-    found = host.stat(path)
-    if found is None:
-        raise TaskFailed(f"there are no samples at {shown(path)}", hint=f"give {SAMPLES}")
-    if found.is_file and path.suffix != ".npz":
-        raise TaskFailed(f"{shown(path)} holds no samples", hint=f"give {SAMPLES}")
-    return str(host.resolve(path))
+class Export(Params):
+    """Which torch model, and what it takes."""
+
+    model: str = Field(description="TorchScript `.pt`, an exported `.pt2`, or `file.py:function`, which makes it")
+    out: Path = Field(description="the `.onnx` file")
+    shape: tuple[PositiveInt, ...] = Field(description="one sample, without the batch: [3, 224, 224]")
+    dynamic: bool = Field(True, description="take any number of samples at once")
+    opset: Annotated[int, Field(ge=18)] = Field(18, description="the version of the operators")
+    max_difference: Annotated[float, Field(ge=0)] = Field(1e-4, description="between the numbers that both give")
+    seed: NonNegativeInt = Field(0, description="of the inputs that both are run on")
+    report: Path | None = Field(None, description="the report; `model.export.json` beside `model.onnx` without it")
+
+
+@task(
+    extra="torch",
+    returns={
+        "path": "the ONNX model, weights and all in one file",
+        "report": "the report's path",
+        "difference": "the largest between the numbers that both models give",
+        "opset": "the version of each domain of operators",
+        "operators": "how many there are of each",
+    },
+)
+def export(want: Export, host: Host) -> Plan:
+    """Export a torch model to ONNX, and publish it only if it is valid and gives the same numbers.
+
+    The weights are in the same file, so that nothing can be parted from it. As long as the torch file and the settings
+    are those of the report beside it, nothing is done; what else a Python file imports is not looked at.
+    """
+    told = want.report or want.out.with_suffix(".export.json")
+    file = file_of(host, want.model)
+    settings = want.model_dump(include={"dynamic", "opset", "max_difference", "seed"}) | {"shape": list(want.shape)}
+    made_of = {**file, **settings}
+    report: Any = known(host, told, want.out, made_of)
+    if report is None:
+        job = {**settings, "model": file["model"], "created": f"{host.now:%Y-%m-%dT%H:%M:%SZ}"}
+        model = Produce(want.out, lambda spare: made_by(host, "export", spare, **job), was=host.stat(want.out))
+        yield from published(host, model, told, made_of)
+        report = model.outcome
+    return {
+        "path": str(want.out),
+        "report": str(told),
+        **{name: report[name] for name in ("difference", "opset", "operators")},
+    }

@@ -40,6 +40,12 @@ def _compare(asked: Mapping[str, Any]) -> dict[str, Any]:
     return compare(asked)
 
 
+def _export(asked: Mapping[str, Any]) -> dict[str, Any]:
+    from runbook.measure.exporting import export
+
+    return export(asked)
+
+
 def _optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
     from runbook.measure.optimising import optimise
 
@@ -56,6 +62,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "bench": _bench,
     "check": _check,
     "compare": _compare,
+    "export": _export,
     "optimize": _optimise,
     "plot": _plot,
     "quantize": _quantise,

@@ -85,7 +85,7 @@ class Timed(Params):
     )
     margin: Percent = Field(
         Percent.parse("3%"),
-        description="a difference of less than this is none: two processes of one model differ by 2 %",
+        description="a difference of less than this is none: two processes of one model differ by as much",
     )
     dims: dict[str, PositiveInt] = Field(
         default_factory=dict, description="lengths that the model leaves open, by name: `{sequence: 128}`"

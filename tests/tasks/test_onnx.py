@@ -1,6 +1,7 @@
 """Real models checked, compared and quantised: the gates hold, and what does not pass is not published."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,29 @@ def test_an_invalid_graph_is_refused(tmp_path):
     onnx.save_model(model, tmp_path / "model.onnx")
     with pytest.raises(TaskFailed, match="is no valid ONNX model"):
         played("onnx.check", host_at(tmp_path), model=tmp_path / "model.onnx")
+
+
+NET = """import torch
+def make():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 10))
+"""
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+def test_a_torch_model_is_exported_whole_and_once(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    params = {"model": f"{tmp_path}/net.py:make", "out": tmp_path / "net.onnx", "shape": [3, 8, 8]}
+    record = played("onnx.export", host_at(tmp_path), **params)
+    assert record.data["difference"] < 1e-4
+    assert sorted(path.name for path in tmp_path.glob("net.*")) == ["net.export.json", "net.onnx", "net.py"]
+    told = played("onnx.check", host_at(tmp_path), model=tmp_path / "net.onnx").data
+    assert (told["external"], told["inputs"][0]["shape"]) == ([], ["batch", 3, 8, 8])
+    assert played("onnx.export", host_at(tmp_path), **params).changes == []
+    with pytest.raises(TaskFailed, match="has no function 'build'"):
+        played("onnx.export", host_at(tmp_path), **{**params, "model": f"{tmp_path}/net.py:build"})
+    with pytest.raises(TaskFailed, match=r"cannot be run on \[2, 1, 8, 8\]"):
+        played("onnx.export", host_at(tmp_path), **{**params, "shape": [1, 8, 8]})
 
 
 def test_models_are_compared(folder):
