@@ -23,6 +23,7 @@ from runbook.service.classifier import Runtime
 from runbook.service.logs import LineWriter, logging_to
 from runbook.service.metrics import Metrics
 from runbook.service.refusals import Refused
+from runbook.service.rekeying import rekeyed_by_signal
 from runbook.service.settings import read_settings
 
 HINTS = {
@@ -68,7 +69,7 @@ def run_service(wish: Wish, tell: Callable[[str], None]) -> None:
                 api.start()
             except Refused as refused:
                 raise Invalid(refused.detail, hint=HINTS.get(refused.code, NOT_A_CLASSIFIER)) from refused
-            with told_in(wish.pid_file):
+            with told_in(wish.pid_file), rekeyed_by_signal(api, wish.env_file, redactor):
                 serve(_config(api), listener, tell)
 
 

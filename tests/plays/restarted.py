@@ -50,14 +50,17 @@ class Running:
         assert answer.status_code in (401, 422)
         return answer.status_code == 422
 
-    def rotate(self, *words, restart=None, book="rotate_key.yml"):
+    def rotate(self, *words, restart=None, way=None, book="rotate_key.yml", end=lambda: False):
+        """Change the key; `way` says how the service comes to read it, and the run is killed when `end` says so."""
         argv = [*COMMAND, "play", book, "-e", f"env_file={self.env}", "-e", f"api_url={self.url}"]
-        argv += ["-e", f"restart={shlex.quote(str(restart or self.restart))}", *words]
-        argv += ["--state-dir", str(self.folder / "state"), "-v", "--diff"]
+        argv += way if way is not None else ["-e", f"restart={shlex.quote(str(restart or self.restart))}"]
+        argv += [*words, "--state-dir", str(self.folder / "state"), "-v", "--diff"]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             seen = set()
             while process.poll() is None:  # what everybody on the machine could read meanwhile
                 seen |= {line for each in psutil.process_iter() if (line := command_line(each))}
+                if end():
+                    process.kill()
                 time.sleep(0.02)
             out = process.stdout.read()
         kept = "".join(path.read_text() for path in (self.folder / "state").rglob("*.json*"))

@@ -275,6 +275,14 @@ def test_a_service_that_is_less_often_right_than_before(good, tmp_path):
     assert "are right, and" in run.step("See that it is not less often right")["error"]["message"]
 
 
+def test_samples_that_are_not_there_keep_nobody_from_rolling_back(good, tmp_path):
+    """A disk that is not mounted: nothing is held against anything, and the report says so."""
+    run = good.play("rollback.yml", path=good.digits.older, val_images=tmp_path / "away")
+    assert run.code == 0, run.out
+    assert "there is no folder" in run.step("See how often the service is right now")["error"]["message"]
+    assert run.step("See how often the service is right with it")["status"] == "skipped"
+
+
 def test_the_world_is_kept_out_only_where_nothing_predicts(good, tmp_path):
     door = tmp_path / "closed"
     close, reopen = f"touch {door}", f"rm {door}"

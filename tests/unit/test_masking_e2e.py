@@ -19,6 +19,7 @@ SECRETS = {
     "escapes": "tab\\there\\u0041<&>%41",
     "template": "{{ 7 * 7 }}-canary-{% raw %}",
     "spaces": "  canary of words  ",
+    "newline": "canary-one'\"-비밀+/=\ncanary-two-비밀+/=\n",
     "url": "https://u:p4ssw0rd@host/canary?x=1&y=2",
 }
 ENV = {"API_KEY": "sk-0123456789abcdef+/=", "DB_PASSWORD": "p@ss'w0rd\"123"}
@@ -73,7 +74,7 @@ def say(want: All, host):
 
 def forms(secret: str) -> set[str]:
     """Give how a secret might show; a hit of any is a leak."""
-    lines = {secret, secret.strip()}
+    lines = {secret, secret.strip(), *secret.splitlines()}
     raw = {line.encode() for line in lines}
     return {
         *lines,
@@ -113,7 +114,7 @@ def folder_with_secrets(path) -> Folder:
 
 INPUTS = {name: {"type": "secret", "help": "a canary"} for name in SECRETS}
 VALUES = {name: f"{{{{ {name} }}}}" for name in [*SECRETS, *ENV]}
-MADE = "{{ quotes }} {{ API_KEY | b64encode }} {{ base64 | urlencode }} {{ [unicode, escapes] | to_json }} {{ DB_PASSWORD | quote }}"
+MADE = "{{ quotes }} {{ API_KEY | b64encode }} {{ base64 | urlencode }} {{ [unicode, escapes] | to_json }} {{ DB_PASSWORD | quote }} {{ newline }}"
 
 
 def steps(path) -> list[dict]:
@@ -204,7 +205,7 @@ def test_the_steps_did_what_they_were_for(runs):
     status = {step["name"].split()[0]: step["status"] for step in ended.report["steps"]}
     assert status["fail"] == status["crash"] == status["late"] == "failed"
     assert status["write"] == status["present"] == status["say"] == "changed"
-    assert (folder.path / "out").read_text().splitlines() == EVERY
+    assert (folder.path / "out").read_text() == "\n".join(EVERY)
     assert SECRETS["quotes"] in (folder.path / "made").read_text()
     assert ended.step("late")["error"]["type"] == "TimedOut"
     assert ended.step("say")["data"]["rc"] == 0

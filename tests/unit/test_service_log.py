@@ -6,15 +6,22 @@ import logging
 import os
 import signal
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
 from runbook.errors import Invalid
+from runbook.host import LocalHost
+from runbook.registry import Registry
 from runbook.secrets import Redactor
 from runbook.service.logs import JsonLines, LineWriter
 from tests.service import running_service, write_env
+
+ROOT = Path(__file__).parents[2]
+SCAN = Registry().spec("logs.scan")
 
 
 def lines(path):
@@ -78,6 +85,13 @@ def test_pages_of_other_origins_are_told_so_that_they_can_be_counted(served):
     told = [line for line in settled(service) if line.get("origin") == "https://evil.example"]
     assert [(line["cors"], line["preflight"]) for line in told] == [("refused", True), ("refused", False)]
     assert not [line for line in settled(service) if line.get("origin") == service.url]
+    preflights = [line["preflight"] for line in lines(service.log) if line.get("cors") == "refused"]
+    counted = {'"cors": "refused"': len(preflights), '"cors": "refused", "preflight": true': sum(preflights)}
+    for pattern, number in counted.items():  # by the step that the docs have
+        assert pattern in (ROOT / "docs/SECURITY.md").read_text()
+        want = SCAN.params(paths=str(service.log), patterns=[pattern])
+        with closing(LocalHost(now=datetime.now(UTC), cwd=service.log.parent, env={}, run_id="count")) as host:
+            assert SCAN.function(want, host)["errors"] == number
 
 
 def test_a_reload_that_fails_is_an_error(served, digits):
