@@ -92,6 +92,7 @@ def _inputs_page(name: str) -> str:
     from runbook.cli.session import task_folders
     from runbook.inputs import show_inputs
     from runbook.lines import table
+    from runbook.plan.extra import inputs_of
     from runbook.playbook import find_playbook, load_playbook
     from runbook.registry import Registry
 
@@ -99,7 +100,7 @@ def _inputs_page(name: str) -> str:
     book = load_playbook(path, is_task=Registry(task_folders(path)).is_task)
     lines = [f"Usage: runbook play {name} [-e NAME=VALUE]...", ""]
     lines += [f"  {play.name}" for play in book.plays if play.name]
-    inputs = {n: asked for play in reversed(book.plays) for n, asked in play.inputs.items()}
+    inputs = inputs_of(book)
     lines += ["", "Inputs:" if inputs else "It has no inputs."]
     rows = [tuple(str(cell) for cell in row) for row in show_inputs(inputs)]
     lines += [f"  {line}" for line in table([("NAME", "TYPE", "DEFAULT", "WHAT IT IS"), *rows])] if rows else []

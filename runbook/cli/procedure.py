@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runbook.errors import Invalid
-from runbook.inputs import Input, show_inputs
+from runbook.inputs import show_inputs
+from runbook.plan.extra import inputs_of
 from runbook.playbook import Playbook
 from runbook.playbook.load import load_steps_file
 from runbook.playbook.model import Block, Include, Item, Play, Step
@@ -61,7 +62,7 @@ def _about(text: str) -> str:
 
 
 def _inputs(book: Playbook) -> str:
-    rows = show_inputs(_asked(book))
+    rows = show_inputs(inputs_of(book))
     if not rows:
         return ""
     lines = ["| input | type | default | |", "|---|---|---|---|"]
@@ -76,12 +77,8 @@ def _cell(text: object) -> str:
     return str(text).replace("|", "\\|")
 
 
-def _asked(book: Playbook) -> dict[str, Input]:
-    return {name: asked for play in reversed(book.plays) for name, asked in play.inputs.items()}
-
-
 def _procedure(name: str, book: Playbook, registry: Registry) -> str:
-    given = "".join(f" -e {each.name}={each.name.upper()}" for each in _asked(book).values() if each.required)
+    given = "".join(f" -e {each.name}={each.name.upper()}" for each in inputs_of(book).values() if each.required)
     writer = _Writer(f"runbook play {name}", given, registry)
     lines = [
         f"See first what it would do: `{writer.command} --check{given}`. Then do it: `{writer.command}{given}`.",

@@ -18,10 +18,10 @@ PLACE = Where("-e")
 
 
 def inputs_of(book: Playbook) -> dict[str, Input]:
-    """Give the inputs of all plays; of two with one name the first counts."""
+    """Give the inputs of all plays, in their order; of two with one name the first counts."""
     found: dict[str, Input] = {}
     for play in book.plays:
-        found = play.inputs | found
+        found |= {name: asked for name, asked in play.inputs.items() if name not in found}
     return found
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from playing import COMMAND, Folder
 
 from runbook.cli import main
@@ -73,6 +74,17 @@ def test_help_of_a_playbook_shows_what_it_asks(folder):
         assert text in told.out
     assert "canary-default" not in told.out
     assert told.report is None
+
+
+def test_help_of_several_plays_shows_their_inputs_in_order(folder, said):
+    """What must be given stands in the first play, as a rule, and is to be read first."""
+    plays = [{"first": "a", "both": "the first"}, {"both": "the second", "last": "z"}]
+    inputs = [{name: {"help": text} for name, text in asked.items()} for asked in plays]
+    book = [{"hosts": "localhost", "inputs": asked, "steps": [{"debug": {"msg": "x"}}]} for asked in inputs]
+    (folder.path / "several.yml").write_text(yaml.safe_dump(book, sort_keys=False))
+    _, out, _ = said("play", "several.yml", "--help")
+    assert [line.split()[0] for line in out.splitlines()[-3:]] == ["first", "both", "last"]
+    assert "the second" not in out
 
 
 USAGE = [

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runbook.playbook import load_playbook, shipped_playbooks
+from runbook.cli.session import Options, compiled, opened
+from runbook.plan.extra import inputs_of
+from runbook.playbook import find_playbook, load_playbook, shipped_playbooks
 from runbook.registry import Registry
 from tests.unit.playing import COMMAND
 
@@ -234,3 +236,23 @@ def test_what_our_own_pages_name_is_there(name, tmp_path):
         book = load_playbook(path, is_task=Registry().is_task)
         for step in book.plays[0].steps:
             assert set(step.params) <= set(Registry().spec(step.task).names())
+
+
+PARTS = {
+    told.groups()
+    for page in DOCS.glob("*.md")
+    for told in re.finditer(r"`runbook play ([\w/.]+\.yml) -t (\w+)(?: -e [^`]*)?`", page.read_text())
+}
+
+
+@pytest.mark.parametrize(("name", "tag"), sorted(PARTS))
+def test_a_part_may_be_run_alone_as_the_pages_say(name, tag, tmp_path, monkeypatch):
+    """What a step without the tag would have registered must not be missing."""
+    monkeypatch.chdir(tmp_path)
+    env_file = tmp_path / ".env"
+    env_file.touch(0o600)
+    env_file.write_text("API_KEY=0123456789abcdef0123456789abcdef\n")
+    book = load_playbook(find_playbook(name), is_task=Registry([]).is_task)
+    fit = {"dir": tmp_path, "file": env_file, "str": "true"}
+    given = tuple(f"{each.name}={fit[each.type]}" for each in inputs_of(book).values() if each.required)
+    compiled(opened(Options(name, "dry-run", given, tags=(tag,), state_dir=tmp_path / "state")))
