@@ -4,12 +4,14 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import onnx
 import pytest
 
 from runbook.errors import TaskFailed
 from runbook.host import Overlay
+from runbook.measure import quantising
 from runbook.measure.graphs import census, method_for, read_graph
 from runbook.measure.judging import judged
 from runbook.measure.quantising import _reasons
@@ -18,6 +20,7 @@ from runbook.service.digits import load_digits, write_model
 from tests.measuring import write_conv, write_mlp
 from tests.releasing import host_at, played
 
+SCHEMA = json.loads(Path(quantising.__file__).with_name("quantize_schema.json").read_text())
 QUICK = {"rounds": 6, "block": "1ms", "threads": 1, "on_slower": "warn"}
 
 
@@ -45,6 +48,7 @@ def test_a_network_is_quantised_judged_by_real_samples_and_published_once(folder
     data, report = record.data, json.loads((folder / "model.int8.json").read_text())
     assert (data["published"], data["method"]) == (True, "dynamic")
     assert onnx.load(data["path"]).graph.node
+    jsonschema.validate(report, SCHEMA)
     assert report["quality"]["samples"] == 128
     flips = data["flips"]
     assert data["drop"] == pytest.approx(100 * (flips["lost"] - flips["gained"]) / 128, abs=1e-3)
@@ -79,6 +83,7 @@ def test_a_model_that_loses_accuracy_is_refused_and_nothing_is_published(folder)
             calibration=folder / "tiny.npz",
             **QUICK,
         )
+    jsonschema.validate(failed.value.data, SCHEMA)
     assert failed.value.data["published"] is False
     assert failed.value.data["quality"]["flips"]["lost"] > 10
     assert not list(folder.glob("*int8*"))
