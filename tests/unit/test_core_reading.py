@@ -179,7 +179,7 @@ def test_find(host, logs, params, names):
     data = read(searching, "find", host, paths=[logs], **params)
     assert [os.path.basename(file["path"]) for file in data["files"]] == names
     assert data["matched"] == len(names)
-    assert data["msg"] == ""
+    assert data["msg"] == "All paths examined"
 
 
 def test_find_says_what_stat_says(host, logs):

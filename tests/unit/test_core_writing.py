@@ -1,7 +1,9 @@
 """copy and template on real folders; asked again they want nothing."""
 
+import grp
 import json
 import os
+import pwd
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,6 +68,8 @@ def test_content(host, tmp_path):
         "state": "file",
         "uid": os.geteuid(),
         "gid": os.getegid(),
+        "owner": pwd.getpwuid(os.geteuid()).pw_name,
+        "group": grp.getgrgid(os.getegid()).gr_name,
     }
     assert (tmp_path / "f").read_text() == "hello\n"
     assert do(host, content="hello\n", dest=tmp_path / "f", mode="0600")[0] == [("chmod", "f")]
