@@ -300,9 +300,11 @@ def test_a_reload_is_refused_while_another_is_under_way(digits):
 
 
 def test_a_model_that_takes_too_long_is_given_up(digits):
-    asked = Asked(digits.good)
-    asked.api.reloader.load_timeout = 1e-9
+    asked, given_up = Asked(digits.good), threading.Event()
+    asked.api.reloader.load_timeout = 0.01
+    asked.api.reloader.warm_up = lambda _: given_up.wait(60)
     answer = asked("POST", "/reload", json={"model_path": str(digits.older)}, headers={"x-api-key": KEY})
+    given_up.set()
     assert code_of(answer) == (504, "timeout")
     assert asked("GET", "/version").json()["model_path"] == str(digits.good)
 
