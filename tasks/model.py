@@ -89,7 +89,7 @@ class Reload(Service):
         **RETURNS,
         "previous": "what was served before",
         "compared": "what was compared: `path and sha256`, `path` where the file is not seen from here, or `version`",
-        "continuity": "requests, failed (before, during, after), faults, backwards, median_ms, longest_ms",
+        "continuity": "requests, asked and failed (before, during, after), faults, backwards, median_ms, longest_ms",
     }
 )
 def reload(want: Reload, host: Host) -> Generator[Change, None, dict[str, Any]]:

@@ -222,4 +222,29 @@ RESTORE = Scenario(
     restore_intact,
 )
 
-SCENARIOS = (PRESENT, PRUNE, ARCHIVE, BUILD, RESTORE)
+
+def prepare_old_releases(work: Path) -> None:
+    for day in "123":
+        name, content = f"release-2026030{day}T020000Z-c0ffee{day}.tar.gz", gzip.compress(day.encode(), mtime=0)
+        put(work / name, content, age=3)
+        put(work / f"{name}.sha256", line(hashlib.sha256(content).hexdigest(), name), age=3)
+
+
+def releases_intact(work: Path) -> Iterator[str]:
+    if len(list(work.glob("release-20260303T*"))) != 2:
+        yield "the newest release is gone"
+    for path in work.glob("release-*.sha256"):
+        if not path.with_suffix("").exists():
+            yield f"{path.name} stands alone: it says of an archive that is gone that it is complete"
+
+
+DELETE = Scenario(
+    "release.prune",
+    """
+    - release.prune: {directory: "{{ exp_dir }}", keep: 1}
+    """.lstrip("\n").rstrip(" "),
+    prepare_old_releases,
+    releases_intact,
+)
+
+SCENARIOS = (PRESENT, PRUNE, ARCHIVE, BUILD, RESTORE, DELETE)

@@ -50,7 +50,7 @@ def test_a_full_disk_for_the_files(bench, tmp_path, leave):
         said, filler = at / "box" / "said.txt", fill(at, leave=leave)
         said.symlink_to(tmp_path / "said.txt")
         ran = box.run()
-        if bench.scenario.name == "files.prune":
+        if bench.scenario.name.endswith(".prune"):
             assert ran.rc == 0, ran.text  # deleting needs no room
         else:
             assert ran.rc == 1, ran.text

@@ -40,7 +40,7 @@ def test_check_says_it_the_run_does_it_and_a_second_run_does_nothing(good):
     assert change["detail"].startswith(f"from {live.digits.good} (")
     assert f"to {live.digits.older} (" in change["detail"]
     reasons = {step["reason"] for step in check.report["steps"] if step["status"] == "unsure"}
-    assert reasons == {"depends on step 6 'Reload the service with the model'"}
+    assert reasons == {"depends on step 7 'Reload the service with the model'"}
     assert live.version() == before, "something was posted"
 
     run = live.play("rollback.yml", path=live.digits.older, sample=live.digits.samples[7])
@@ -209,7 +209,6 @@ def experiment(good):
     for name in ("releases", "restored", "reports"):
         shutil.rmtree(good.folder / name, ignore_errors=True)
     kept = {path: path.read_bytes() for path in (good.folder / "export").iterdir()}
-    (good.folder / "reports").mkdir()
     yield good.folder
     for path, content in kept.items():
         path.write_bytes(content)

@@ -254,6 +254,7 @@ def test_a_reload_without_a_lost_request(tmp_path, service):
     assert step["status"] == "changed", step["error"]
     seen = step["data"]["continuity"]
     assert seen["requests"] > 6
+    assert sum(seen["asked"].values()) == seen["requests"]
     assert (seen["failed"], seen["faults"], seen["backwards"]) == ({"before": 0, "during": 0, "after": 0}, {}, 0)
     assert 0 < seen["median_ms"] <= seen["longest_ms"]
     assert watched(tmp_path, service)["data"]["continuity"] is None
@@ -302,6 +303,42 @@ def test_a_service_that_failed_before_is_not_held_against_the_new_model(tmp_path
     assert step["status"] == "changed", step["error"]
     assert step["data"]["continuity"]["failed"]["before"] > 0
     assert step["data"]["continuity"]["failed"]["after"] == 0
+
+
+def test_a_failure_or_two_before_excuse_none_that_follow(tmp_path, service):
+    busy(service, (503, {}), count=30)
+    good, turns = service.site.routes["POST /predict"], iter(range(10**6))
+    service.site.routes["POST /predict"] = lambda asked: good(asked) if next(turns) else (500, {})
+    step = watched(tmp_path, service)
+    assert step["status"] == "failed"
+    seen = step["data"]["continuity"]
+    assert seen["failed"]["before"] == 1 < seen["asked"]["before"]
+    assert "were lost meanwhile" in step["error"]["message"]
+
+
+def test_a_request_that_the_reload_ends_is_lost_by_the_reload(tmp_path, service):
+    """It was asked before, and would have been answered."""
+    began = threading.Event()
+    good, load = service.site.routes["POST /predict"], service.reload
+    released = threading.Event()
+
+    def held(asked):
+        if began.is_set() or len(service.site.asked) < 8:
+            return good(asked)
+        began.set()
+        released.wait(5)
+        return 503, {}
+
+    def reload(asked):
+        assert began.wait(5)
+        released.set()
+        return load(asked)
+
+    service.site.routes["POST /predict"] = held
+    service.site.routes["POST /reload"] = reload
+    step = watched(tmp_path, service)
+    assert step["status"] == "failed", step["data"]
+    assert step["data"]["continuity"]["failed"] == {"before": 0, "during": 1, "after": 0}
 
 
 def test_a_sample_that_no_model_takes(tmp_path, service):
