@@ -48,6 +48,7 @@ def command(
     """Serve an image classifier over HTTP until it is told to end by SIGTERM or Ctrl-C.
 
     Once requests are taken, stdout gets the line `listening on http://HOST:PORT`. The log goes to stderr or to --log.
+    SIGHUP has the API_KEY of the env file read anew.
     """
     _check_extras()
     gc.enable()  # off for commands that end soon
