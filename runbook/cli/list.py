@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -9,7 +10,10 @@ import click
 
 @click.command("list")
 def command() -> None:
-    """List the playbooks in ./, in ./playbooks and those that are shipped, each with its first play's name."""
+    """List the playbooks in ./, in ./playbooks and those that are shipped, each with the sentence that it begins with.
+
+    That is the first of the comment at its top, or else its first play's name.
+    """
     from runbook.errors import RunbookError
     from runbook.playbook import shipped_playbooks
     from runbook.source import read_document
@@ -26,7 +30,14 @@ def command() -> None:
             rows.append((shown, f"cannot be read: {error.message}"))
             continue
         if isinstance(plays, list) and any(isinstance(play, dict) and "hosts" in play for play in plays):
-            rows.append((shown, str(next((play["name"] for play in plays if "name" in play), ""))))
+            rows.append((shown, _first_sentence(path) or str(next((p["name"] for p in plays if "name" in p), ""))))
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         click.echo(f"{name:<{width}}  {text}".rstrip())
+
+
+def _first_sentence(path: Path) -> str:
+    """Give the first sentence of the comment that a playbook begins with; empty where it begins otherwise."""
+    lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+    comment = " ".join(line[1:].strip() for line in takewhile(lambda line: line.startswith("#") and line != "#", lines))
+    return comment.partition(". ")[0].removesuffix(".")

@@ -392,3 +392,17 @@ def test_a_disk_that_becomes_full_while_it_runs(folder):
     assert 0 < len(made) < 9
     told = {Path(change["target"]).name for step in record["steps"] for change in step["changes"] if change["applied"]}
     assert told <= made
+
+
+def test_the_list_says_what_each_playbook_is_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    play = "- name: First\n  hosts: localhost\n  steps: [{debug: {msg: hi}}]\n"
+    (tmp_path / "told.yml").write_text(
+        f"# The morning's look at all of it,\n# and more. Not this.\n#\n#   code\n{play}"
+    )
+    (tmp_path / "untold.yml").write_text(play)
+    said = subprocess.run([*COMMAND, "list"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.split(None, 1) for line in said[:2]] == [
+        ["told.yml", "The morning's look at all of it, and more"],
+        ["untold.yml", "First"],
+    ]
