@@ -1,5 +1,6 @@
 """Logs that are rotated while real processes write them at full speed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -404,6 +405,19 @@ def test_one_run_at_a_time(log, method):
             rotate(log, method=method)
     assert log.read_bytes() == b"line\n" * 2000
     assert not list(log.parent.glob("*.gz"))
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+def test_a_run_that_was_started_without_standard_files(log, closed):
+    """Descriptors 0 to 2 are free then: the log or its archive must not be what somebody prints into."""
+    log.write_bytes(b"line\n" * 10_000)
+    steps = [{"logs.rotate": {"path": str(log), "max_size": "1B"}}]
+    (log.parent / "play.yml").write_text(json.dumps([{"hosts": "localhost", "steps": steps}]))
+    command = [sys.executable, "-m", "runbook", "play", "play.yml", "--state-dir", "state"]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], cwd=log.parent, check=False, timeout=60)
+    assert done.returncode == 0
+    assert log.read_bytes() == b""
+    assert archived(log) == [b"line\n" * 10_000]
 
 
 def test_names_that_are_no_utf8(tmp_path):
