@@ -236,6 +236,7 @@ def test_the_export_before_and_not_one_more_each_time(good, experiment):
     again = good.play("rollback.yml", exp_dir=experiment)
     assert (again.code, again.report["summary"]["changed"], good.served) == (0, 0, "older.onnx")
     assert again.step("Find the previous")["data"]["source"] == "record"
+    assert "is what the last rollback went to, and it is served; to go back further: -e path=..." in again.out
 
 
 def test_the_release_before_is_unpacked_if_its_model_is_gone(good, experiment):
