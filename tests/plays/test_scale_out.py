@@ -12,11 +12,12 @@ from tests.service import running_service, write_env
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory, digits_in):
     folder = tmp_path_factory.mktemp("fleet").resolve()
-    digits, env_file = digits_in(folder), folder / ".env"
-    write_env(env_file, API_KEY=KEY)
+    digits = digits_in(folder)
     with ExitStack() as stack:
         found = []
         for number in range(1, 6):
+            env_file = folder / f"api-{number}.env"  # each has a key of its own
+            write_env(env_file, API_KEY=f"{KEY}{number}")
             model = digits.five if number == 3 else digits.good  # the third is of another kind: it refuses ten classes
             service = stack.enter_context(running_service(model, env_file, log=folder / f"api-{number}.log"))
             found.append(Live(folder, digits, service, env_file))
@@ -24,7 +25,8 @@ def fleet(tmp_path_factory, digits_in):
 
 
 def inventory(fleet, numbers):
-    hosts = {f"api-{number}": {"api_url": fleet[number - 1].service.url} for number in numbers}
+    told = {number: fleet[number - 1] for number in numbers}
+    hosts = {f"api-{n}": {"api_url": one.service.url, "env_file": str(one.env_file)} for n, one in told.items()}
     group = {"hosts": hosts, "vars": {"ansible_connection": "local"}}
     path = fleet[0].folder / "instances.yml"
     path.write_text(yaml.safe_dump({"all": {"children": {"instances": group}}}))
@@ -33,7 +35,9 @@ def inventory(fleet, numbers):
 
 def scale_out(fleet, *options, numbers=range(1, 6), **inputs):
     book = ["-i", str(inventory(fleet, numbers)), *options]
-    return fleet[0].play("scale_out.yml", *book, **{"api_url": None, "path": fleet[0].digits.older, **inputs})
+    return fleet[0].play(
+        "scale_out.yml", *book, **{"api_url": None, "env_file": None, "path": fleet[0].digits.older, **inputs}
+    )
 
 
 def test_it_stops_at_the_first_that_fails(fleet):
