@@ -43,6 +43,7 @@ def numbers(own: float = 0.4) -> dict:
                 for name in ("gzip", "runbook", "runbook, the step")
             },
         },
+        "release": {"bytes": 10**9, "times": {"runbook": cost(6), "tar and sha256sum": cost(60)}},
         "instances": {
             f"{count} {what}": {"runbook": cost(count / 100), "ansible-core": cost(count)}
             for count in (1, 10, 100, 1000)
