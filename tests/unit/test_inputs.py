@@ -6,7 +6,7 @@ from runbook.inputs import TYPES, Input, parse_inputs, show_inputs
 from runbook.source import parse_document
 from runbook.units import Age, Duration, Secret, Size
 
-CWD = Path("/work")
+CWD = Path("/here")
 
 
 def parsed(text):
@@ -20,7 +20,7 @@ def parsed(text):
     [
         ("str", "22:30", "22:30"), ("str", 5, "5"), ("str", "", ""), ("int", "5", 5), ("int", -3, -3), ("float", "1e-5", 1e-5),
         ("float", 2, 2.0), ("bool", "false", False), ("bool", "True", True), ("bool", True, True),
-        ("path", "a/../b.onnx", "/work/b.onnx"), ("path", "/x/y", "/x/y"), ("url", "http://localhost:8000/a", "http://localhost:8000/a"),
+        ("path", "a/../b.onnx", "/here/b.onnx"), ("path", "/x/y", "/x/y"), ("url", "http://localhost:8000/a", "http://localhost:8000/a"),
         ("age", "7d", Age(604800)), ("size", "100MB", Size(100_000_000)), ("duration", "1h30m", Duration(5400)),
         ("list", "a, b,5", ["a", "b", 5]), ("list", "[1, 'x']", [1, "x"]), ("list", ["y"], ["y"]), ("list", "", []), ("list", "one", ["one"]),
     ],
