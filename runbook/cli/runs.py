@@ -117,5 +117,13 @@ def _row(run: Kept) -> tuple[str, ...]:
     head = run.head
     counts = tally(head["summary"]) if "summary" in head else ""
     started = str(head.get("started_at", ""))[:19].replace("T", " ")
-    names = (head.get("playbook", ""), head.get("mode", ""), head.get("status", ""))
+    names = (_short(str(head.get("playbook", ""))), head.get("mode", ""), head.get("status", ""))
     return (run.run_id, *map(str, names), started, duration(head.get("duration_s") or 0), counts)
+
+
+def _short(playbook: str) -> str:
+    """Name a shipped playbook as it is called, not by the folder it is installed in."""
+    from runbook.playbook.find import shipped_playbooks
+
+    path = Path(playbook)
+    return path.name if shipped_playbooks().get(path.stem) == path else playbook

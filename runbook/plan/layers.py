@@ -149,17 +149,20 @@ def check_inputs(setting: Setting, host: str, layers: Sequence[Layer]) -> dict[s
         except StepError as error:
             place = next((layer.where[name] for layer in reversed(layers) if name in layer.where), asked.where)
             excerpt = _excerpt(setting.play, place)
-            new = Invalid(error.message, where=place, hint=error.hint, excerpt=excerpt)
+            hint = error.hint or (_pass(asked) if place == asked.where else None)
+            new = Invalid(error.message, where=place, hint=hint, excerpt=excerpt)
             # One whose default is made of an input that is wrong has the same fault.
             problems[name] = next((told for told in problems.values() if told.message == new.message), new)
     return problems
 
 
 def _missing(asked: Input, play: Play) -> Invalid:
-    text = f" ({asked.help})" if asked.help else ""
-    hint = f"pass it: -e {asked.name}=...{text}"
     message = f"the input {asked.name!r} is required"
-    return Invalid(message, where=asked.where, hint=hint, excerpt=_excerpt(play, asked.where))
+    return Invalid(message, where=asked.where, hint=_pass(asked), excerpt=_excerpt(play, asked.where))
+
+
+def _pass(asked: Input) -> str:
+    return f"pass it: -e {asked.name}=..." + (f" ({asked.help})" if asked.help else "")
 
 
 def _excerpt(play: Play, where: Where | None) -> str | None:

@@ -175,3 +175,4 @@ def test_an_input_that_is_wrong_is_told_once_and_not_at_each_use(plan) -> None:
         "the input 'env' is required",
         "unknown task 'debag'",
     ]
+    assert caught.value.problems[0].hint == "pass it: -e folder=..."

@@ -14,6 +14,7 @@ from runbook import events as ev
 from runbook.cli.runs import command
 from runbook.errors import RunbookError
 from runbook.folder import Recorder
+from runbook.playbook.find import shipped_playbooks
 from runbook.store import Store
 
 
@@ -44,6 +45,14 @@ def test_runs_are_listed_newest_first(store):
     assert lines[1].split()[1:] == ["daily.yml", "run", "ok", "2025-03-01", "02:00:00", "9.0s", "ok", "1"]
     assert len(invoke(store, "list", "--last", "1").stdout.splitlines()) == 2
     assert json.loads(invoke(store, "list", "--json").stdout.splitlines()[1])["run_id"] == first
+
+
+def test_a_shipped_playbook_is_listed_by_the_name_it_is_called_by(store, tmp_path):
+    for number, path in enumerate((shipped_playbooks()["daily"], tmp_path / "daily.yml")):
+        head = replace(ONE, playbook=str(path))
+        keep(store, [head, result(1, "ok"), DONE], f"2025030{number + 1}T020000Z-aaaaaa")
+    own, shipped = (line.split()[1] for line in invoke(store, "list").stdout.splitlines()[1:])
+    assert (shipped, own) == ("daily.yml", str(tmp_path / "daily.yml"))
 
 
 def test_a_run_is_shown_as_it_was_told(store):
