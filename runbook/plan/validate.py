@@ -73,7 +73,17 @@ def _problem(detail: ErrorDetails, spec: TaskSpec, document: Document, path: Key
         return document.problem(f"{spec.name}: {name!r}: {text}", _within(document, path, inner), key=kind != "missing")
     text = message[:1].lower() + message[1:]
     got = "" if kind in {"value_error", "assertion_error"} else f", not {_shown(detail['input'])}"
-    return document.problem(f"{spec.name}: {name!r}: {text}{got}", _within(document, path, inner))
+    place = _within(document, path, inner)
+    write = _as_text(detail["input"], document.get(place)) if kind == "string_type" else None
+    return document.problem(f"{spec.name}: {name!r}: {text}{got}", place, hint=write)
+
+
+def _as_text(value: Any, written: Any) -> str | None:
+    """Say how a number that stands where a text belongs is written as one."""
+    if not isinstance(value, int | float):
+        return None
+    text = str(value).lower() if isinstance(value, bool) else value
+    return "add `| string` to the expression" if isinstance(written, str) else f'write it in quotes: "{text}"'
 
 
 def _within(document: Document, path: KeyPath, inner: KeyPath) -> KeyPath:

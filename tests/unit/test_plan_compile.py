@@ -176,3 +176,23 @@ def test_an_input_that_is_wrong_is_told_once_and_not_at_each_use(plan) -> None:
         "unknown task 'debag'",
     ]
     assert caught.value.problems[0].hint == "pass it: -e folder=..."
+
+
+def test_a_number_where_a_text_belongs_is_told_how_it_is_written_as_one(plan) -> None:
+    text = """
+- hosts: localhost
+  vars: {port: 8000}
+  steps:
+    - files.present: {path: /p, content: "{{ port }}"}
+    - files.present: {path: /p, content: 8000}
+    - files.present: {path: /p, content: true}
+    - files.present: {path: /p, content: [8000]}
+"""
+    with pytest.raises(RunbookError) as caught:
+        plan(text)
+    assert [problem.hint for problem in caught.value.problems] == [
+        "add `| string` to the expression",
+        'write it in quotes: "8000"',
+        'write it in quotes: "true"',
+        None,
+    ]
