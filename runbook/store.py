@@ -239,7 +239,7 @@ def _up_since() -> float:
 
 def _clear(at_work: AtWork, run_id: str) -> None:
     """Remove the half-written temporaries of the changes that were at work."""
-    from runbook.host.spares import discard, temporary
+    from runbook.host.files.spares import discard, temporary
 
     for change in at_work.targets():
         # `compress` and `move` say in their detail where they write to.

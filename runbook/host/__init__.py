@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runbook.host.imagined.overlay import Overlay
     from runbook.host.local import LocalHost
-    from runbook.host.overlay import Overlay
     from runbook.host.protocol import Host, Listener
 
 __all__ = ["Host", "Listener", "LocalHost", "Overlay"]
 
-_HOMES = {"Host": "protocol", "Listener": "protocol", "LocalHost": "local", "Overlay": "overlay"}
+_HOMES = {"Host": "protocol", "Listener": "protocol", "LocalHost": "local", "Overlay": "imagined.overlay"}
 
 
 def __getattr__(name: str) -> Any:

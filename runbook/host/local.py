@@ -11,18 +11,21 @@ from typing import Any
 
 from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import TaskFailed, TimedOut
-from runbook.host import adding, altering, detached, durable, ending, rotating, sending, sockets
-from runbook.host.durable import Ledger
 from runbook.host.facts import Facts, process_umask
-from runbook.host.files import Files
-from runbook.host.filling import produce
+from runbook.host.files import adding, altering, durable
+from runbook.host.files.durable import Ledger
+from runbook.host.files.filling import produce
+from runbook.host.files.reader import Files
+from runbook.host.files.spares import Spares
 from runbook.host.guard import lifted
-from runbook.host.process import Children, Command, named
+from runbook.host.net import sending, sockets
+from runbook.host.net.web import Web
+from runbook.host.processes import detached, ending
+from runbook.host.processes.process import Children, Command, named
 from runbook.host.progress import meter
 from runbook.host.protocol import Listener, Taker
 from runbook.host.refusals import shown
-from runbook.host.spares import Spares
-from runbook.host.web import Web
+from runbook.host.rotation import rotating
 from runbook.units import Secret, revealed
 
 

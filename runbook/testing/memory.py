@@ -18,10 +18,10 @@ from runbook.changes.messages import Parcel
 from runbook.changes.rotation import Rotated, Rotation
 from runbook.changes.services import Daemon, Process
 from runbook.host import Host
-from runbook.host.drafts import new_stat
 from runbook.host.guard import forbid
-from runbook.host.index import Node
-from runbook.host.overlay import Overlay
+from runbook.host.imagined.drafts import new_stat
+from runbook.host.imagined.index import Node
+from runbook.host.imagined.overlay import Overlay
 from runbook.testing.blank import Answers, Blank
 from runbook.units import Secret
 

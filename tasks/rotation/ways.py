@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from runbook.changes import Stat
 from runbook.changes.rotation import Custody, Method, Writer
 from runbook.errors import TaskFailed
-from runbook.host.permits import may
+from runbook.host.imagined.permits import may
 from runbook.host.refusals import shown
 
 Wish = Literal["auto", "reopen", "collapse", "pause", "copytruncate"]

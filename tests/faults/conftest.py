@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from runbook.host.custody import custody
+from runbook.host.rotation.custody import custody
 from tests.faults.rotations import COLLAPSE, ROTATE
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.sweep import Bench

@@ -7,7 +7,7 @@ from itertools import pairwise
 import psutil
 import pytest
 
-from runbook.host.custody import custody
+from runbook.host.rotation.custody import custody
 from tests.faults.sandbox import Point, Sandbox
 from tests.faults.sweep import spread
 from tests.writing import everything, numbers, writing

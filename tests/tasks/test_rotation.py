@@ -18,9 +18,9 @@ import pytest
 from runbook.engine.rounds import Record, perform
 from runbook.errors import TaskFailed
 from runbook.host import LocalHost, Overlay
-from runbook.host.claims import claim
-from runbook.host.custody import custody
-from runbook.host.pausing import paused
+from runbook.host.rotation.claims import claim
+from runbook.host.rotation.custody import custody
+from runbook.host.rotation.pausing import paused
 from runbook.registry import Registry
 from runbook.testing.laws import Silent
 from tests.writing import archived, everything, numbers, writing
@@ -533,8 +533,8 @@ def test_root_gives_the_new_log_to_its_owner(theirs):
 PAUSED = """
 import sys, time
 from pathlib import Path
-from runbook.host.custody import custody
-from runbook.host.pausing import paused
+from runbook.host.rotation.custody import custody
+from runbook.host.rotation.pausing import paused
 with paused(lambda: custody(Path(sys.argv[1]))):
     print("paused", flush=True)
     time.sleep(60)

@@ -21,7 +21,7 @@ import pytest
 from runbook.changes import Exchange, FileRef, RunCommand
 from runbook.errors import Moved, Stopped, TaskFailed, TimedOut
 from runbook.host import LocalHost, Overlay, altering, durable
-from runbook.host.spares import temporary
+from runbook.host.files.spares import temporary
 from runbook.units import Secret
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -604,7 +604,7 @@ def test_the_time_limit_ends_the_whole_group(host, tmp_path):
 
 
 def test_who_ignores_term_is_killed(host, monkeypatch):
-    monkeypatch.setattr("runbook.host.converse.GRACE", 0.2)
+    monkeypatch.setattr("runbook.host.processes.converse.GRACE", 0.2)
     started = time.monotonic()
     with pytest.raises(TimedOut):
         sh(host, "trap '' TERM; while :; do sleep 0.05; done", timeout=0.2)
@@ -756,7 +756,7 @@ def test_unknown_clients_name_what_there_is(host):
 
 def test_the_real_machine_costs_no_heavy_imports():
     heavy = ("httpx", "psutil", "isal", "ssl", "pydantic", "ctypes", "jinja2")
-    code = f"import sys, runbook.host.local, runbook.host.overlay; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, runbook.host.local, runbook.host.imagined.overlay; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

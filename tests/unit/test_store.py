@@ -17,7 +17,7 @@ from test_report import FINISHED, STARTED, result
 
 from runbook.errors import RunbookError
 from runbook.folder import read_report
-from runbook.host.spares import temporary
+from runbook.host.files.spares import temporary
 from runbook.report import Report
 from runbook.store import Store, state_dir
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from runbook.changes import Content, Stat
 from runbook.errors import TaskFailed
-from runbook.host.altering import refuse_mount
-from runbook.host.drafts import Kept, joined, keep, new_stat, permit_reading, second_name, symbolic
-from runbook.host.index import Node, Pending, Spot, Tree
-from runbook.host.permits import fault, may, permit
+from runbook.host.files.altering import refuse_mount
+from runbook.host.imagined.drafts import Kept, joined, keep, new_stat, permit_reading, second_name, symbolic
+from runbook.host.imagined.index import Node, Pending, Spot, Tree
+from runbook.host.imagined.permits import fault, may, permit
 from runbook.host.reading import require_file
 from runbook.host.refusals import (
     Ident,

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from runbook.host.durable import pour
+from runbook.host.files.durable import pour
 from runbook.host.reading import look, require_file, status
 from runbook.host.refusals import refusing
 from runbook.unknown import Unknown, force
 
 if TYPE_CHECKING:
-    from runbook.host.durable import Ledger
+    from runbook.host.files.durable import Ledger
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from runbook.host.capture import Capture
+from runbook.host.processes.capture import Capture
 
 GRACE = 2.0
 LINGER = 0.5

@@ -12,7 +12,7 @@ from runbook.unknown import Unknown
 if TYPE_CHECKING:
     from runbook.changes.messages import Parcel
     from runbook.changes.services import Daemon, Process
-    from runbook.host.overlay import Overlay
+    from runbook.host.imagined.overlay import Overlay
 # ruff: noqa: SLF001 - these are methods of the overlay
 
 
@@ -28,7 +28,7 @@ def alive(overlay: Overlay, process: Process) -> bool:
 
 def start(overlay: Overlay, daemon: Daemon) -> Any:
     """Say what would keep it from being started; what its pid file and its log would hold only a run can tell."""
-    from runbook.host.starting import predict_start
+    from runbook.host.imagined.starting import predict_start
 
     pid_file = overlay._change("start", daemon.pid_file)
     command = RunCommand(daemon.argv, cwd=daemon.cwd, env=daemon.env)

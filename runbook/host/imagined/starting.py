@@ -9,10 +9,10 @@ from pathlib import Path
 
 from runbook.changes import RunCommand
 from runbook.errors import TaskFailed
-from runbook.host.doubts import Doubts
-from runbook.host.index import Node, Tree
-from runbook.host.permits import may
-from runbook.host.process import named, no_folder, unstartable
+from runbook.host.imagined.doubts import Doubts
+from runbook.host.imagined.index import Node, Tree
+from runbook.host.imagined.permits import may
+from runbook.host.processes.process import named, no_folder, unstartable
 from runbook.units import revealed
 
 

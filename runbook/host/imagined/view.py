@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from runbook.changes import FileRef, Found, Stat, Usage
 from runbook.errors import Unsure
-from runbook.host.doubts import Doubts
-from runbook.host.index import Node, Pending, Tree
-from runbook.host.permits import fault, may, may_change
+from runbook.host.imagined.doubts import Doubts
+from runbook.host.imagined.index import Node, Pending, Tree
+from runbook.host.imagined.permits import fault, may, may_change
 from runbook.host.protocol import Host
 from runbook.host.reading import bounded, digest, require_file, uncollected
 from runbook.host.refusals import below, refusing

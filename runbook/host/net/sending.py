@@ -26,7 +26,7 @@ def deliver(host: Sending, parcel: Parcel) -> tuple[str, ...]:
             for line in parcel.text.splitlines():
                 host._listener.output("stdout", line)  # noqa: SLF001
         return (parcel.address,)
-    from runbook.host.mailing import send_mail
-    from runbook.host.packets import send_packet
+    from runbook.host.net.mailing import send_mail
+    from runbook.host.net.packets import send_packet
 
     return send_mail(parcel) if isinstance(parcel, Mail) else send_packet(parcel)

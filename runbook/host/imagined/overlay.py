@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from runbook.changes import Change, Completed, Content, Exchange, Gate, Response, RunCommand, Send, Stat
 from runbook.errors import Unsure
-from runbook.host import imagining
-from runbook.host.doubts import Doubts
 from runbook.host.guard import forbid
+from runbook.host.imagined import imagining
+from runbook.host.imagined.doubts import Doubts
+from runbook.host.imagined.sketch import Sketch
+from runbook.host.imagined.view import View
 from runbook.host.protocol import Host, Listener, Taker
 from runbook.host.refusals import refusing
-from runbook.host.sketch import Sketch
-from runbook.host.view import View
 from runbook.unknown import Unknown
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Overlay(View):
 
     @alone
     def rotate(self, rotation: Rotation) -> Rotated | Unknown:
-        from runbook.host.rehearsal import rehearse
+        from runbook.host.imagined.rehearsal import rehearse
 
         forbid("rotate")
         rotation = rotation.within(self._alter)
@@ -190,7 +190,7 @@ class Overlay(View):
 
     @alone
     def run(self, command: RunCommand) -> Unknown:
-        from runbook.host.starting import predict_start
+        from runbook.host.imagined.starting import predict_start
 
         forbid("run")
         self.check_deadline()

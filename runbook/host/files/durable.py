@@ -12,9 +12,9 @@ from pathlib import Path
 
 from runbook.changes import Content, FileRef, Gate, Stat
 from runbook.errors import Moved
+from runbook.host.files.spares import Spares
 from runbook.host.reading import PIECE, look, open_regular, require_file, resolve, status
 from runbook.host.refusals import Ident, expect, ident, refusing, shown
-from runbook.host.spares import Spares
 from runbook.units import Secret
 
 Meter = Callable[[int], None]

@@ -17,14 +17,14 @@ from typing import NamedTuple
 from runbook.changes import Exchange, Response, Stat
 from runbook.changes.rotation import Rotated, Rotation, Signal
 from runbook.errors import TaskFailed
-from runbook.host.altering import alike
-from runbook.host.claims import claim
-from runbook.host.custody import catches, custody
-from runbook.host.durable import Ledger, Meter, created, rename_new
-from runbook.host.packing import feed, packing
+from runbook.host.files.altering import alike
+from runbook.host.files.durable import Ledger, Meter, created, rename_new
+from runbook.host.files.packing import feed, packing
+from runbook.host.files.spares import discard
 from runbook.host.reading import look, status
 from runbook.host.refusals import altered, ident, refusing, shown, vanished
-from runbook.host.spares import discard
+from runbook.host.rotation.claims import claim
+from runbook.host.rotation.custody import catches, custody
 
 EVERY = 0.05  # seconds between two looks at who still writes
 
@@ -40,7 +40,7 @@ class Means(NamedTuple):
 
 def rotate(ledger: Ledger, rotation: Rotation, means: Means) -> Rotated:
     """Rotate in the way that was planned; raises `Moved` where the log is not as it was then."""
-    from runbook.host.cutting import cut
+    from runbook.host.rotation.cutting import cut
 
     with refusing("rotate", rotation.path):
         return (_rename if rotation.method in {"rename", "reopen"} else cut)(ledger, rotation, means)

@@ -9,9 +9,9 @@ from typing import Any
 
 from runbook.changes import Stat
 from runbook.changes.rotation import Custody, Writer
-from runbook.host.claims import claimed
 from runbook.host.reading import status
 from runbook.host.refusals import ident
+from runbook.host.rotation.claims import claimed
 
 _SHARED = {
     "9p",

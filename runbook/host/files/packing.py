@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from runbook.errors import Moved
-from runbook.host.durable import Meter
+from runbook.host.files.durable import Meter
 from runbook.host.reading import PIECE
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runbook.changes import Exchange, Response
     from runbook.changes.rotation import Custody, Rotated, Rotation
-    from runbook.host.durable import Ledger
+    from runbook.host.files.durable import Ledger
 
 
 class Logged(Protocol):
@@ -31,7 +31,7 @@ class Logged(Protocol):
 
 def custody(host: Logged, path: Path) -> Custody:
     """Say who has a file open for writing, and what it lies on."""
-    from runbook.host import custody as seen
+    from runbook.host.rotation import custody as seen
 
     path = host._at(path)  # noqa: SLF001 - a method of it
     with lifted(), refusing("look at", path):
@@ -40,7 +40,7 @@ def custody(host: Logged, path: Path) -> Custody:
 
 def born(host: Logged, path: Path) -> int | None:
     """Give when a file was made, in ns since the epoch, where its file system remembers that."""
-    from runbook.host import custody as seen
+    from runbook.host.rotation import custody as seen
 
     path = host._at(path)  # noqa: SLF001 - a method of it
     with refusing("look at", path):
@@ -49,7 +49,7 @@ def born(host: Logged, path: Path) -> int | None:
 
 def rotate(host: Logged, rotation: Rotation) -> Rotated:
     """Rotate a log in the way that was planned."""
-    from runbook.host import rotation as ways
+    from runbook.host.rotation import rotation as ways
 
     rotation = rotation.within(host._at)  # noqa: SLF001 - a method of it
     meter = host.meter(f"archiving {shown(rotation.path)}", rotation.was.size)

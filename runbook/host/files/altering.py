@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from runbook.changes import Stat
 from runbook.errors import TaskFailed
-from runbook.host.durable import Ledger, Meter, created, pour, rename_new
-from runbook.host.packing import packing
+from runbook.host.files.durable import Ledger, Meter, created, pour, rename_new
+from runbook.host.files.packing import packing
 from runbook.host.reading import PIECE, look, open_regular, require_file, resolve, status
 from runbook.host.refusals import (
     altered,

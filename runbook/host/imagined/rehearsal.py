@@ -6,11 +6,11 @@ import errno
 import os
 
 from runbook.changes.rotation import Rotation
-from runbook.host.permits import fault, may
+from runbook.host.imagined.permits import fault, may
+from runbook.host.imagined.sketch import Sketch
+from runbook.host.imagined.view import View
 from runbook.host.refusals import refusing
-from runbook.host.rotation import fit
-from runbook.host.sketch import Sketch
-from runbook.host.view import View
+from runbook.host.rotation.rotation import fit
 
 
 def rehearse(view: View, sketch: Sketch, rotation: Rotation, reason: str) -> None:

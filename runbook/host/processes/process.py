@@ -15,8 +15,8 @@ from pathlib import Path
 
 from runbook.changes import Completed
 from runbook.errors import Stopped, TaskFailed, TimedOut
-from runbook.host.capture import Capture
-from runbook.host.converse import GRACE, converse, end_group, ended, send
+from runbook.host.processes.capture import Capture
+from runbook.host.processes.converse import GRACE, converse, end_group, ended, send
 from runbook.host.protocol import Listener
 from runbook.host.refusals import HINTS, shown
 from runbook.units import Duration

@@ -7,7 +7,7 @@ import ssl
 
 from runbook.changes.messages import Mail
 from runbook.errors import TaskFailed
-from runbook.host.packets import hint_for, why
+from runbook.host.net.packets import hint_for, why
 from runbook.units import revealed
 
 

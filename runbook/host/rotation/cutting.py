@@ -16,15 +16,15 @@ from dataclasses import replace
 from runbook.changes import Stat
 from runbook.changes.rotation import Custody, Rotated, Rotation
 from runbook.errors import Moved, RunbookError, TaskFailed
-from runbook.host.altering import alike
-from runbook.host.custody import custody
-from runbook.host.durable import Ledger, created
-from runbook.host.packing import feed, packing
-from runbook.host.pausing import paused
+from runbook.host.files.altering import alike
+from runbook.host.files.durable import Ledger, created
+from runbook.host.files.packing import feed, packing
+from runbook.host.files.spares import discard
 from runbook.host.reading import look, status
 from runbook.host.refusals import HINTS, altered, ident, shown
-from runbook.host.rotation import Means, claiming, publish
-from runbook.host.spares import discard
+from runbook.host.rotation.custody import custody
+from runbook.host.rotation.pausing import paused
+from runbook.host.rotation.rotation import Means, claiming, publish
 
 _MORE = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 COLLAPSE = 0x08  # FALLOC_FL_COLLAPSE_RANGE

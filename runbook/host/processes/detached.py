@@ -14,12 +14,12 @@ from typing import Protocol
 from runbook.changes import Stat
 from runbook.changes.services import Daemon, Process
 from runbook.errors import TaskFailed
-from runbook.host.ending import started_at
 from runbook.host.facts import boot_id
-from runbook.host.process import no_folder
+from runbook.host.files.spares import discard
+from runbook.host.processes.ending import started_at
+from runbook.host.processes.process import no_folder
 from runbook.host.reading import look, require_file
 from runbook.host.refusals import refusing, shown
-from runbook.host.spares import discard
 from runbook.units import revealed
 
 STEP = 0.02  # seconds between two looks

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runbook.changes import Content, FileRef, Stat
 from runbook.changes.values import Kind
-from runbook.host.index import Node, Pending, Tree
-from runbook.host.permits import fault, may
+from runbook.host.imagined.index import Node, Pending, Tree
+from runbook.host.imagined.permits import fault, may
 from runbook.host.reading import require_file
 from runbook.host.refusals import altered, refusing, shown
 from runbook.units import Secret

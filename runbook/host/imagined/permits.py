@@ -6,7 +6,7 @@ import errno
 import os
 
 from runbook.changes import Stat
-from runbook.host.index import Node, Tree
+from runbook.host.imagined.index import Node, Tree
 from runbook.host.refusals import ident
 
 STICKY = 0o1000

@@ -9,7 +9,7 @@ from typing import Any
 
 from runbook.changes import Stat
 from runbook.errors import RunbookError, TaskFailed, Unsure
-from runbook.host.durable import CREATE, Ledger, destination, dress, publish, rename_new
+from runbook.host.files.durable import CREATE, Ledger, destination, dress, publish, rename_new
 from runbook.host.reading import look, open_regular, status
 from runbook.host.refusals import appeared, nameable, refusal, refusing, shown
 

@@ -1,0 +1,1 @@
+"""Files of the real machine: read safely, made whole or not at all, altered."""

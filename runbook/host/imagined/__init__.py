@@ -1,0 +1,1 @@
+"""A machine as it would be: the overlay that a check runs on."""

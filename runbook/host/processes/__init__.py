@@ -1,0 +1,1 @@
+"""Processes: those a step waits for, and those that outlive the run."""

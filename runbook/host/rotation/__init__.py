@@ -1,0 +1,1 @@
+"""Rotating logs that are being written, without losing a line."""
