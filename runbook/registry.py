@@ -28,6 +28,7 @@ class Summary(NamedTuple):
     name: str
     kind: str
     line: str
+    extra: str = ""
 
 
 class Registry:
@@ -148,7 +149,8 @@ def _read(file: Path, prefix: str) -> Iterator[Summary]:
             said = next((words for item in node.decorator_list if (words := _decorator(item)) is not None), None)
             if said is not None:
                 doc = (ast.get_docstring(node) or "").partition("\n")[0]
-                yield Summary(prefix + said.get("name", node.name), said.get("kind", "state"), doc)
+                name = prefix + said.get("name", node.name)
+                yield Summary(name, said.get("kind", "state"), doc, said.get("extra", ""))
 
 
 def _decorator(node: ast.expr) -> dict[str, str] | None:

@@ -54,6 +54,7 @@ FLOORS = {
     "tasks": 5,  # what playbooks can call
     "inventory": 0,
     "testing": 8,  # for the authors of plugins
+    "checkup": 8,  # what the doctor looks at
     "cli": 9,  # the command
     "demo_folder": 1,
     "demo": 9,  # the demo runs the command

@@ -23,6 +23,7 @@ COMMANDS = {
     "runs": "List, show and prune the reports of past runs.",
     "service": "Serve a model: the reference inference service.",
     "schedule": "Run a playbook at its times, by cron, systemd or the Task Scheduler.",
+    "doctor": "Examine this installation and this machine.",
     "docs": "Write or check the generated pages.",
 }
 
