@@ -20,7 +20,8 @@ import pytest
 
 from runbook.changes import Exchange, FileRef, RunCommand
 from runbook.errors import Moved, Stopped, TaskFailed, TimedOut
-from runbook.host import LocalHost, Overlay, altering, durable
+from runbook.host import LocalHost, Overlay
+from runbook.host.files import altering, durable
 from runbook.host.files.spares import temporary
 from runbook.units import Secret
 
