@@ -25,6 +25,7 @@ from runbook.plan.tree import Tree
 from runbook.playbook.model import Item, Play, Playbook
 from runbook.registry import Registry
 from runbook.source import excerpt_of_file
+from runbook.unknown import Unknown
 from runbook.value import frozen
 from runbook.variables import Layer, Variables
 
@@ -47,7 +48,6 @@ def compile_plan(book: Playbook, inventory: Inventory, registry: Registry, reque
     """Compile a playbook for the hosts of an inventory; raises Problems with all that is wrong, at once."""
     compiler = _Compiler(book, inventory, registry, request)
     plays = compiler.plays()
-    request.tags.refuse_unknown(compiler.known_tags)
     return Plan(
         playbook=book.document.file,
         playbook_dir=compiler.folder,
@@ -67,30 +67,27 @@ class _Compiler:
     def __init__(self, book: Playbook, inventory: Inventory, registry: Registry, request: Request) -> None:
         self.book, self.inventory, self.registry, self.request = book, inventory, registry, request
         self.folder = request.playbook.resolve().parent
-        self.extra = extra_layer(book, request.extra, request.cwd)
         self.problems: list[Invalid] = []
+        self.extra = extra_layer(book, request.extra, request.cwd, self.problems)
         self.known_tags: set[str] = set()
         self.unsettled: dict[str, Any] = {}
-        self.unheard = False  # whether names may be set by what could not be read: a play, a file of variables
+        # Whether names may be set by what could not be read: a play, a file of variables, a word of `-e`.
+        self.misgiven = sum(isinstance(value, Unknown) for value in self.extra.values.values())
+        self.unheard = len(self.problems) > self.misgiven
         self.documents = {play.document.file: play.document for play in book.plays}
         self.index = 0
 
     def plays(self) -> tuple[PlannedPlay, ...]:
+        known = len(self.problems)
         hosts = [self._hosts(play) for play in self.book.plays]
-        if self.problems:
+        if len(self.problems) > known:
             raise Problems([self._shown(problem) for problem in self.problems])
-        if self.request.limit is not None:
-            chosen = set(self.inventory.select(self.request.limit))
-            hosts = [[name for name in names if name in chosen] for names in hosts]
-            if not any(hosts):
-                raise Invalid(f"--limit {self.request.limit}: none of these hosts is in the playbook")
+        hosts = self._limited(hosts)
         found = [self._play(play, names) for play, names in zip(self.book.plays, hosts, strict=True)]
         if all(found):
             names = {name for play in found if play for ls in play.layers.values() for la in ls for name in la.values}
-            try:
-                refuse_unknown(self.extra, inputs_of(self.book), names)
-            except Invalid as error:
-                self.problems.append(error)
+            self._found(lambda: refuse_unknown(self.extra, inputs_of(self.book), names), None)
+            self._found(lambda: self.request.tags.refuse_unknown(self.known_tags), None)
         if self.problems:
             raise Problems([self._shown(problem) for problem in self.problems])
         return tuple(play for play in found if play is not None)
@@ -108,6 +105,22 @@ class _Compiler:
         except Invalid as error:
             self.problems.append(error)
             return []
+
+    def _limited(self, hosts: list[list[str]]) -> list[list[str]]:
+        """Leave the hosts that `--limit` chooses; where that is wrong all are looked at, for what else there is."""
+        limit = self.request.limit
+        if limit is None:
+            return hosts
+        try:
+            chosen = set(self.inventory.select(limit))
+        except Invalid as error:
+            self.problems.append(Invalid(f"--limit: {error.message}", hint=error.hint))
+            return hosts
+        limited = [[name for name in names if name in chosen] for names in hosts]
+        if any(limited):
+            return limited
+        self.problems.append(Invalid(f"--limit: none of the hosts of {limit!r} is in the playbook"))
+        return hosts
 
     def _play(self, play: Play, hosts: Sequence[str]) -> PlannedPlay | None:
         name = play.name or ", ".join(play.hosts)
@@ -153,7 +166,7 @@ class _Compiler:
         """Give a host's variables before the run, and find the inputs that are wrong."""
         wrong = check_inputs(setting, host, layers)
         self.problems += dict.fromkeys(wrong.values())
-        self.unheard |= bool(wrong) and bool(setting.play.env_files or setting.play.vars_files)
+        self.unheard |= bool(wrong or self.misgiven) and bool(setting.play.env_files or setting.play.vars_files)
         return static_view(setting, host, layers, self.unsettled, wrong=wrong)
 
     def _found(self, find: Callable[[], T], default: T) -> T:

@@ -9,9 +9,11 @@ from typing import Any
 
 from runbook.errors import Invalid, Problems, Where
 from runbook.inputs import Input
+from runbook.plan.files import WRONG
 from runbook.playbook.model import Playbook
 from runbook.source import parse_document, parse_scalar, read_document
 from runbook.suggest import suggest
+from runbook.unknown import Unknown
 from runbook.variables import Layer
 
 PLACE = Where("-e")
@@ -25,21 +27,28 @@ def inputs_of(book: Playbook) -> dict[str, Input]:
     return found
 
 
-def extra_layer(book: Playbook, words: Iterable[str], cwd: Path) -> Layer:
-    """Read what `-e` gives: an input by its type, else as a strict YAML scalar; nothing of it is a template."""
+def extra_layer(book: Playbook, words: Iterable[str], cwd: Path, problems: list[Invalid]) -> Layer:
+    """Read what `-e` gives: an input by its type, else as a strict YAML scalar; nothing of it is a template.
+
+    What is wrong is added to the problems; an input whose value is wrong is there, and Unknown.
+    """
     inputs = inputs_of(book)
     values: dict[str, Any] = {}
-    problems: list[Invalid] = []
     for word in words:
         try:
-            for name, value in _given(word, inputs, cwd).items():
-                values[name] = _typed(name, value, inputs, cwd)
+            given = _given(word, inputs, cwd)
         except Problems as error:
             problems += error.problems
+            continue
         except Invalid as error:
             problems.append(error)
-    if problems:
-        raise Problems(problems)
+            continue
+        for name, value in given.items():
+            try:
+                values[name] = _typed(name, value, inputs, cwd)
+            except Invalid as error:
+                values[name] = Unknown(WRONG)
+                problems.append(error)
     return Layer("-e", values, dict.fromkeys(values, PLACE))
 
 

@@ -29,7 +29,13 @@ STEP = "- hosts: localhost\n  steps:\n    - {name: first, command: touch ran}\n"
 CASES = [
     ("host", "- hosts: wbe\n  steps: [{debug: }]\n", [], "playbook.yml:1:10", "'wbe' matches no host"),
     ("limit", STEP, ["-l", "nobody"], "", "'nobody' matches no host"),
-    ("limit that leaves none", STEP, ["-i", "inventory.yml", "-l", "a"], "", "none of these hosts is in the playbook"),
+    (
+        "limit that leaves none",
+        STEP,
+        ["-i", "inventory.yml", "-l", "a"],
+        "",
+        "none of the hosts of .a. is in the playbook",
+    ),
     (
         "tag",
         STEP.replace("touch ran", "touch ran, tags: fast"),
@@ -343,3 +349,28 @@ def test_an_input_that_was_not_given_is_told_once(tmp_path: Path, monkeypatch: p
     both = refused("-e", "size=1", "-e", "age=x")
     assert "-e size: " in both
     assert "-e age: " in both
+
+
+def test_what_the_command_line_says_is_told_with_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "playbook.yml").write_text(
+        dedent("""
+            - hosts: localhost
+              inputs:
+                count: {type: int, default: 1}
+              steps:
+                - debug: {msg: "{{ count }} {{ cuont }}"}
+                - {debag: {msg: x}, tags: one}
+            """)
+    )
+    told = refused("-e", "count=x", "-e", "other=1", "-l", "nobody")
+    assert "-e count: 'x' is no whole number" in told
+    assert "--limit: 'nobody' matches no host" in told
+    assert "the variable 'cuont' is not defined" in told
+    assert "unknown task 'debag'" in told
+    assert "-e other: no input and no variable has this name" in told
+    assert "the variable 'count' is not defined" not in told
+    told = refused("-e", "count", "-t", "two")  # a word that is not understood could have set any name
+    assert "-e count...: not understood" in told
+    assert "--tags: no step has the tag 'two'" in told
+    assert "'cuont' is not defined" not in told
