@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from runbook.changes import Change, Produce, Write
 from runbook.errors import Moved
 from runbook.host import Host
+from runbook.host.packing import WORKERS
 from runbook.host.plans import folders
 from runbook.host.refusals import shown
 from runbook.units import human_bytes
@@ -17,7 +18,7 @@ from runbook.units import human_bytes
 from . import contents, provenance, secrecy, source, sums
 from .contents import Basket, Content
 from .manifest import BLANK, VERSION, File, Manifest, Unfit, stamp, version_text
-from .pack import WORKERS, Packed, pack
+from .pack import Packed, pack
 from .releases import STATEMENT, Release, name_of, releases
 from .unpack import Limits, check, manifest_of
 

@@ -11,20 +11,16 @@ import hashlib
 import struct
 import tarfile
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import NamedTuple
+
+from runbook.host.packing import Compressor
 
 from .manifest import MANIFEST, Manifest
 
 BLOCK = tarfile.BLOCKSIZE
-PIECE = 2**20  # bytes that are compressed at once; another number gives other archives
 LEVEL = 1  # isal's; 2 and 3 gain two percent on logs, and nothing on weights
-WORKERS = 2
-WAITING = 6  # pieces that are compressed or wait to be written: what bounds the memory
 HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # gzip: no name, no time, no system
 STORED = 65535  # the most that a block of deflate stores
 
@@ -49,7 +45,7 @@ def pack(out: Path, draft: Manifest, mtime: int, runs: frozenset[str], pieces: P
     sums: dict[str, str] = {}
     with out.open("xb") as file:
         file.write(_stored(_manifest_entry(draft, mtime)))
-        with _Compressor(file) as body:
+        with Compressor(file, LEVEL) as body:
             for path, size, _ in sorted(draft.files):
                 body.write(_header(path, size, mtime, runs=path in runs))
                 digest = hashlib.sha256()
@@ -87,46 +83,3 @@ def _stored(data: bytes) -> bytes:
         for number, block in enumerate(blocks, 1)
     )
     return HEAD + body + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
-
-
-class _Compressor:
-    """Compresses what is written to it, piece by piece, on several processors, into a file that it does not close."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        from isal import isal_zlib
-
-        self._compress: Callable[..., bytes] = isal_zlib.compress
-        self._out = out
-        self._pool = ThreadPoolExecutor(WORKERS, "compress")
-        self._ahead: deque[Future[bytes]] = deque()
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._send()
-                self._drain(0)
-        finally:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def write(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size >= PIECE:
-            self._send()
-
-    def _send(self) -> None:
-        piece = b"".join(self._parts)
-        self._parts, self._size = [], 0
-        self._ahead.append(self._pool.submit(self._compress, piece, LEVEL, 31))
-        self._drain(WAITING)
-
-    def _drain(self, left: int) -> None:
-        while len(self._ahead) > left:
-            self._out.write(self._ahead.popleft().result())
