@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from tests.faults.scenarios import put
 from tests.faults.sweep import Scenario
 
+LARGE = ("a.log", "c.log")  # larger than what is compressed at once, so that threads are at work meanwhile
 
+
+@cache
 def rotated(name: str) -> bytes:
     """Give a log that takes some room however it is packed; its last block is the same one for blocks of 1 and 4 kB."""
-    lines = (f"{name} {line} {sha256(str(line).encode()).hexdigest()}" for line in range(579))
+    lines = (
+        f"{name} {line} {sha256(str(line).encode()).hexdigest()}" for line in range(20_001 if name in LARGE else 579)
+    )
     return "".join(f"{line:<127}\n" for line in lines).encode()
 
 
