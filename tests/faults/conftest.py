@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from runbook.host.rotation.custody import custody
+from tests.faults.rehearsals import REHEARSE
 from tests.faults.rotations import COLLAPSE, ROTATE
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.sweep import Bench
@@ -27,7 +28,7 @@ def strace():
         pytest.skip(reason)
 
 
-@pytest.fixture(scope="session", params=(*SCENARIOS, ROTATE, COLLAPSE), ids=lambda scenario: scenario.name)
+@pytest.fixture(scope="session", params=(*SCENARIOS, REHEARSE, ROTATE, COLLAPSE), ids=lambda scenario: scenario.name)
 def bench(request, tmp_path_factory, strace):
     folder = tmp_path_factory.mktemp("lies")
     if request.param.needs and custody(folder).file_system not in request.param.needs:

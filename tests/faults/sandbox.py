@@ -16,6 +16,7 @@ from runbook.journal import read
 
 # The venv's own interpreter, cut off from the environment; `-B` as the `.pyc` files are not what is tested.
 STAMPS = re.compile(rb"\d{8}T\d{6}Z|20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+TOOK = re.compile(rb'("\w+_s": )[0-9.e-]+')
 RUNBOOK = [sys.executable, "-I", "-B", "-m", "runbook"]
 
 
@@ -40,10 +41,14 @@ class Ran:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A folder with a scenario's files, its playbook, and its state, which may be kept `apart`."""
+    """A folder with a scenario's files, its playbook, and its state, which may be kept `apart`.
+
+    With `children` nothing is injected into what the run starts: their calls are counted from one again.
+    """
 
     root: Path
     apart: Path | None = None
+    children: bool = False
 
     @property
     def work(self) -> Path:
@@ -55,7 +60,7 @@ class Sandbox:
 
     def run(self, *strace: str) -> Ran:
         """Run the play, under strace if there are options for it; its outputs go to a file, as under cron."""
-        watched = ["strace", "-f", "-qq", *strace] if strace else []
+        watched = ["strace", "-qq", *strace] if strace else []
         command = [*watched, *RUNBOOK, "play", "play.yml", "-e", f"exp_dir={self.work}", "--state-dir", str(self.state)]
         said = self.root / "said.txt"
         with said.open("wb") as out:
@@ -66,9 +71,12 @@ class Sandbox:
     def interrupted(self, point: Point, what: str, *, onwards: bool = False) -> Ran:
         """Run it with something injected at a point, or from it on: `signal=SIGKILL`, `error=EIO`, `retval=0`."""
         when = f"{point.nth}+" if onwards else str(point.nth)
-        # Far faster, but strace 6.1 injects no signals with it.
-        quick = [] if what.startswith("signal") else ["--seccomp-bpf"]
-        return self.run(*quick, "-o", "/dev/null", f"-etrace={point.call}", f"-einject={point.call}:{what}:when={when}")
+        # Far faster, but strace 6.1 injects no signals with it, and has it with -f alone.
+        quick = [] if what.startswith("signal") or self.children else ["--seccomp-bpf"]
+        follow = [] if self.children else ["-f"]
+        return self.run(
+            *follow, *quick, "-o", "/dev/null", f"-etrace={point.call}", f"-einject={point.call}:{what}:when={when}"
+        )
 
     def reports(self) -> list[dict]:
         """Give every report of the state folder; one that is no JSON raises."""
@@ -90,7 +98,8 @@ class Sandbox:
 def tree(folder: Path) -> dict[str, tuple]:
     """Give mode, content and, for what is older than an hour, the time of everything below a folder.
 
-    Archives count by what they hold: how well they are packed is free. When something was done is not compared.
+    Archives count by what they hold: how well they are packed is free. When something was done, and how long it took, is not
+    compared.
     """
     found = {}
     newest = max((path.lstat().st_mtime for path in [folder, *folder.rglob("*")]), default=0.0)
@@ -101,7 +110,7 @@ def tree(folder: Path) -> dict[str, tuple]:
             content = os.readlink(path)
         elif path.is_file():
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            content = content if path.suffix == ".gz" else STAMPS.sub(b"<UTC>", content)
+            content = content if path.suffix == ".gz" else TOOK.sub(rb"\1<s>", STAMPS.sub(b"<UTC>", content))
         old = path.is_file() and not path.is_symlink() and about.st_mtime < newest - 3600
         name = STAMPS.sub(b"<UTC>", os.fsencode(path.relative_to(folder)))
         found[os.fsdecode(name)] = (oct(about.st_mode), content, about.st_mtime_ns if old else None)

@@ -37,6 +37,7 @@ CALLS = (
 )
 ERRORS = ("ENOSPC", "EIO", "EACCES")
 KILLED = -9
+WHOLE = os.environ.get("RUNBOOK_FAULTS") == "all"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Scenario:
     """A play on a small folder. `intact(folder)` names what is lost or half-written, whatever moment it is.
 
     `needs` names the file systems that it can be played on, where that is not any. `uncounted` are the calls of which
-    it makes more or fewer each time, so that the nth of one run is not that of the next.
+    it makes more or fewer each time, so that the nth of one run is not that of the next. `costly`: a run takes so long
+    that the slice in `make test` is a small one. `children`: it starts processes, which are left alone.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Scenario:
     intact: Callable[[Path], Iterable[str]]
     needs: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = ()
+    costly: bool = False
+    children: bool = False
 
 
 class Bench:
@@ -68,7 +72,7 @@ class Bench:
         self.before = tree(self.model / "work")
         trial = self.sandbox()
         trace = trial.root / "trace"
-        ran = trial.run("--seccomp-bpf", "-y", "-s0", "-o", str(trace), f"-etrace={','.join(CALLS)}")
+        ran = trial.run("-f", "--seccomp-bpf", "-y", "-s0", "-o", str(trace), f"-etrace={','.join(CALLS)}")
         assert ran.rc == 0, ran.text
         self.end = tree(trial.work)
         assert self.end != self.before
@@ -79,7 +83,16 @@ class Bench:
         """Copy the prepared files, with their times, to a new place."""
         root = root or self.folder / f"{next(self.numbers)}"
         shutil.copytree(self.model, root, symlinks=True, dirs_exist_ok=True)
-        return Sandbox(root, apart)
+        return Sandbox(root, apart, children=self.scenario.children)
+
+    def share(self, points: list[Point], limit: int) -> list[Point]:
+        """Choose the points of a slice; fewer where a run is costly."""
+        return spread(points, max(1, limit // 3) if self.scenario.costly else limit)
+
+    def spare_costly(self) -> None:
+        """Leave a scenario whose runs take long to the whole sweeps; what it is spared is the same for others."""
+        if self.scenario.costly and not WHOLE:
+            pytest.skip("a run takes long: only in `make faults`")
 
     def killed_at(self, point: Point) -> Iterator[str]:
         """Kill a run at a point, and name all that is wrong then, and after running it again."""
@@ -158,13 +171,16 @@ def points_of(trace: str, root: Path) -> tuple[list[Point], Counter[str]]:
             if mine:
                 touching.append(Point(match[2], made[match[2]]))
         else:  # strace counts by thread, so it cannot reach these; the disks that are really full do
-            assert match[2] == "write" or not mine, f"a thread does more to files than fill a temporary: {line}"
+            reads = match[2] == "openat" and "O_RDONLY" in line  # as a child does that loads a model
+            assert match[2] == "write" or reads or not mine, (
+                f"a thread does more to files than fill a temporary: {line}"
+            )
     return touching, made
 
 
 def spread(points: list[Point], limit: int) -> list[Point]:
     """Choose at most `limit` of them evenly, the same each time; all of them if RUNBOOK_FAULTS is `all`."""
-    if os.environ.get("RUNBOOK_FAULTS") == "all" or len(points) <= limit:
+    if WHOLE or len(points) <= limit:
         return points
     return [points[number * len(points) // limit] for number in range(limit)]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.sweep import ERRORS, spread, sweep
+from tests.faults.sweep import ERRORS, sweep
 
 pytestmark = pytest.mark.fault
 # What the kernel does not answer with: EACCES is for paths, ENOSPC for what needs room.
@@ -25,5 +25,5 @@ NEVER = {
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_an_error_at_any_call_that_touches_its_files(bench, error):
-    points = spread([point for point in bench.points if point.call not in NEVER[error]], 2)
+    points = bench.share([point for point in bench.points if point.call not in NEVER[error]], 2)
     sweep([(point, error) for point in points], bench.failing_at)

@@ -43,6 +43,7 @@ def fill(folder: Path, *, leave: int) -> Path:
 
 @pytest.mark.parametrize("leave", [0, 4096])
 def test_a_full_disk_for_the_files(bench, tmp_path, leave):
+    bench.spare_costly()
     if bench.scenario.needs:
         pytest.skip("the disk that is filled is a tmpfs, on which this cannot be played")
     with small_disk(tmp_path / "disk") as at:
@@ -63,6 +64,7 @@ def test_a_full_disk_for_the_files(bench, tmp_path, leave):
 
 @pytest.mark.parametrize("leave", [0, 4096])
 def test_a_full_disk_for_the_record(bench, tmp_path, leave):
+    bench.spare_costly()
     with small_disk(tmp_path / "disk") as at:
         box = bench.sandbox(tmp_path / "box", apart=at / "state")
         filler = fill(at, leave=leave)

@@ -3,13 +3,13 @@
 import pytest
 
 from tests.faults.sandbox import Point
-from tests.faults.sweep import spread, sweep
+from tests.faults.sweep import sweep
 
 pytestmark = pytest.mark.fault
 
 
 def test_killed_at_any_call_that_touches_its_files(bench):
-    points = spread(bench.points, 6)
+    points = bench.share(bench.points, 6)
     sweep([(point,) for point in points], bench.killed_at)
 
 
@@ -21,7 +21,7 @@ def test_killed_between_those_calls(bench):
         for nth in range(start, bench.totals[call] + 1)
         if Point(call, nth) not in bench.points
     ]
-    sweep([(point,) for point in spread(others[:: max(1, len(others) // 60)], 1)], bench.killed_at)
+    sweep([(point,) for point in bench.share(others[:: max(1, len(others) // 60)], 1)], bench.killed_at)
 
 
 def test_not_killed_after_the_last_call(bench):

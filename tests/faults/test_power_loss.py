@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.power import disk, promised, sh
 from tests.faults.sandbox import Point, Sandbox, difference, tree
-from tests.faults.sweep import Bench, spread
+from tests.faults.sweep import Bench
 
 pytestmark = pytest.mark.fault
 LATER = pytest.mark.parametrize("later", [False, True], ids=["at once", "after another file's fsync"])
@@ -42,6 +42,7 @@ def test_the_disk_keeps_what_was_flushed_and_nothing_else(tmp_path, flushed):
 
 def lost(bench: Bench, folder: Path, strace: tuple[Point, str] | None, *, later: bool, **how: bool) -> list[str]:
     """Run on a disk, cut its power, and name what was promised and is not there, or what the next run makes of it."""
+    bench.spare_costly()
     apart = folder / "state" if how.pop("apart", False) else None
     with disk(folder) as made:
         box = bench.sandbox(made.at / "box", apart)
@@ -68,7 +69,7 @@ def test_a_finished_run_outlives_the_power(bench, tmp_path, later):
 
 
 def test_a_run_cut_off_at_any_call_loses_nothing(bench, tmp_path):
-    for number, point in enumerate(spread(bench.points, 2)):
+    for number, point in enumerate(bench.share(bench.points, 2)):
         wrong = lost(bench, tmp_path / "disk", (point, "signal=SIGKILL"), later=bool(number % 2))
         assert not wrong, f"{point}: {wrong}"
 
