@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from runbook.changes import Change, Produce, Write
 from runbook.errors import Moved
 from runbook.host import Host
-from runbook.host.packing import WORKERS
+from runbook.host.files.packing import WORKERS
 from runbook.host.plans import folders
 from runbook.host.refusals import shown
 from runbook.units import human_bytes

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from runbook.host.packing import Compressor
+from runbook.host.files.packing import Compressor
 
 from .manifest import MANIFEST, Manifest
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from runbook.errors import Moved
-from runbook.host.packing import MEMBER, Compressor, feed, packing
+from runbook.host.files.packing import MEMBER, Compressor, feed, packing
 
 LINE = b"2026-03-10T02:00:00Z INFO a line of a log that says the same as all the others\n"
 
