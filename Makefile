@@ -8,13 +8,16 @@ PIP   := -m pip --disable-pip-version-check --quiet install
 PYTHON ?= python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit docs-check faults bench bench-quick docs peers try-peers clean
+.PHONY: help demo verify test lint types unit docs-check faults bench bench-quick docs peers try-peers clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.installed  ## Operate a real service and its files in ./demo: daily, rollback, maintenance
 	@$(PY) -m runbook.demo --folder demo
+
+verify: $(VENV)/.installed  ## Try all that operates a service once, on a real one in ./demo: verify.yml (a minute)
+	@$(PY) -m runbook.demo --folder demo --verify
 
 test: lint types docs-check unit  ## Everything that must pass: lint, types, docs, tests, a slice of the faults
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from runbook.changes import Change, Remove, Run, RunCommand
 from runbook.host import Host
@@ -17,7 +17,9 @@ from runbook.task import Params, task
 from runbook.units import Duration
 
 from .scheduling import crontab as tab
+from .scheduling import jobs as known
 from .scheduling import task_xml, units
+from .scheduling.words import Line, Wanted, Word
 
 Minute = Annotated[str, BeforeValidator(tab.minute)]
 Hour = Annotated[str, BeforeValidator(tab.hour)]
@@ -76,20 +78,6 @@ def cron(want: Cron, host: Host) -> Plan:
     if after != before:
         yield tab.installed(before, after, want.name, want.line)
     return {"name": want.name, "line": want.line}
-
-
-def _one_line(text: str) -> str:
-    if not text.strip() or not text.isprintable():
-        raise ValueError("write a text on one line, of printable characters")
-    return text
-
-
-def _word(text: str) -> str:
-    return _one_line(text) if text else text
-
-
-Line = Annotated[str, AfterValidator(_one_line)]
-Word = Annotated[str, AfterValidator(_word)]
 
 
 class Systemd(Params):
@@ -237,3 +225,26 @@ def _job(want: Windows) -> task_xml.Job:
         limit=round(want.limit),
         system=want.account == "system",
     )
+
+
+class Jobs(Params):
+    """Which jobs there must be; `runbook schedule install` calls a job as its playbook is called."""
+
+    jobs: Wanted = Field(
+        description='names, or `name: when` as whoever starts it writes it: `[health, {daily: "0 2 * * *"}]`'
+    )
+    provider: known.Provider = Field("auto", description="who starts them; `auto`: what this machine has")
+
+
+@task(
+    kind="probe",
+    free="jobs",
+    returns={"provider": "who starts them", "jobs": "when each starts: a crontab's fields, a calendar, a time of day"},
+)
+def jobs(want: Jobs, host: Host) -> dict[str, Any]:
+    """Fail unless jobs are scheduled, and at their times: in the crontab, as timers, or in the Task Scheduler."""
+    provider = want.provider if want.provider != "auto" else known.provider_of(host)
+    found = known.times(host, provider, want.jobs)
+    data: dict[str, Any] = {"provider": provider, "jobs": found}
+    known.refuse_other(want.jobs, found, data)
+    return data

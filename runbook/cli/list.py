@@ -30,13 +30,13 @@ def command() -> None:
             rows.append((shown, f"cannot be read: {error.message}"))
             continue
         if isinstance(plays, list) and any(isinstance(play, dict) and "hosts" in play for play in plays):
-            rows.append((shown, _first_sentence(path) or str(next((p["name"] for p in plays if "name" in p), ""))))
+            rows.append((shown, first_sentence(path) or str(next((p["name"] for p in plays if "name" in p), ""))))
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         click.echo(f"{name:<{width}}  {text}".rstrip())
 
 
-def _first_sentence(path: Path) -> str:
+def first_sentence(path: Path) -> str:
     """Give the first sentence of the comment that a playbook begins with; empty where it begins otherwise."""
     lines = (line.strip() for line in path.read_text("utf-8").splitlines())
     comment = " ".join(line[1:].strip() for line in takewhile(lambda line: line.startswith("#") and line != "#", lines))

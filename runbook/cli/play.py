@@ -89,6 +89,7 @@ def _refuse_report(file: Path) -> None:
 
 def _inputs_page(name: str) -> str:
     """Show what a playbook is for and what it asks of its caller."""
+    from runbook.cli.list import first_sentence
     from runbook.cli.session import task_folders
     from runbook.inputs import show_inputs
     from runbook.lines import table
@@ -99,6 +100,7 @@ def _inputs_page(name: str) -> str:
     path = find_playbook(name)
     book = load_playbook(path, is_task=Registry(task_folders(path)).is_task)
     lines = [f"Usage: runbook play {name} [-e NAME=VALUE]...", ""]
+    lines += [about, ""] if (about := first_sentence(path)) else []
     lines += [f"  {play.name}" for play in book.plays if play.name]
     inputs = inputs_of(book)
     lines += ["", "Inputs:" if inputs else "It has no inputs."]

@@ -1,4 +1,4 @@
-"""`python -m runbook.demo`: the service first, then the upkeep."""
+"""`python -m runbook.demo`: the service first, then the upkeep; with `--verify`, all of verify.yml instead."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from runbook.demo.service import show_service
 from runbook.demo.telling import say
 from runbook.demo.upkeep import show_upkeep
+from runbook.demo.verification import show_verification
 from runbook.demo_folder import fresh, make_experiment
 from runbook.errors import Invalid
 
@@ -18,7 +19,8 @@ from runbook.errors import Invalid
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where to make it.")
 @click.option("--prepare-only", type=click.Path(path_type=Path), help="Only make the experiment folder, here.")
-def main(folder: Path, prepare_only: Path | None) -> None:
+@click.option("--verify", is_flag=True, help="Play verify.yml on a real service instead: each part once (a minute).")
+def main(folder: Path, prepare_only: Path | None, verify: bool) -> None:  # noqa: FBT001 - click passes it by name
     """Operate a real service for a day: look after it, roll its model back; then the upkeep in every mode."""
     signal.signal(signal.SIGTERM, _ended)
     try:
@@ -27,8 +29,11 @@ def main(folder: Path, prepare_only: Path | None) -> None:
                 make_experiment(root)
                 return
             (root / "reports").mkdir()
-            show_service(root)
-            show_upkeep(root)
+            if verify:
+                show_verification(root)
+            else:
+                show_service(root)
+                show_upkeep(root)
             say(f"All as promised. The folder stays for you to look at: {root}")
     except Invalid as refused:
         raise click.ClickException(str(refused)) from None

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -22,8 +22,18 @@ from runbook.demo_folder import make_experiment
 PATIENCE = 15.0  # seconds for the service to end
 
 
-def show_service(root: Path) -> None:
-    """Serve a model that was trained here, and operate it; raise ClickException unless each step does what it says."""
+class Prepared(NamedTuple):
+    """What was trained and written for the service to serve: an older model, a newer one, and a sample to classify."""
+
+    experiment: Path
+    older: Path
+    newer: Path
+    sample: Path
+    env_file: Path
+
+
+def prepare(root: Path) -> Prepared:
+    """Make the service's experiment folder, train two models in it, and write the service's .env."""
     from runbook.service.digits import write_model, write_samples
 
     experiment = make_experiment(root / "experiment")
@@ -32,32 +42,32 @@ def show_service(root: Path) -> None:
     newer = write_model(experiment / "export/digits_2.onnx", epochs=20)
     yesterday = time.time() - 86400
     os.utime(older.path, (yesterday, yesterday))
+    latest = experiment / "export/latest.onnx"
+    latest.unlink()
+    latest.symlink_to(newer.path.name)
     for model in (older, newer):
         say(f"  {model.path}  {model.accuracy:.1%} right")
     sample = write_samples(experiment / "samples")[7]
-    env_file = _env_file(root, newer.path)
-    with _service(root, env_file, experiment / "logs/api.log") as url:
+    return Prepared(experiment, older.path, newer.path, sample, _env_file(root, newer.path))
+
+
+def show_service(root: Path) -> None:
+    """Serve a model that was trained here, and operate it; raise ClickException unless each step does what it says."""
+    experiment, older, newer, sample, env_file = prepare(root)
+    with serving(root, env_file, experiment / "logs/api.log") as url:
         say(f"The service runs at {url} with the better one.")
         given = ["-e", f"api_url={url}", "-e", f"env_file={env_file}"]
         daily = ["daily.yml", *given, "-e", f"exp_dir={experiment}"]
-        back = ["rollback.yml", *given, "-e", f"path={older.path}", "-e", f"sample={sample}"]
-        check = play(
-            root, "daily-check", [*daily, "--check"], "What the daily run would find and do. Nothing is written."
-        )
+        back = ["rollback.yml", *given, "-e", f"path={older}", "-e", f"sample={sample}"]
+        check = play(root, "daily-check", [*daily, "--check"], "What the daily run would find and do; writes nothing.")
         run = play(root, "daily", daily, "The same, for real: the service, its logs, the upkeep.")
         before = _version(url, "before")
-        play(
-            root,
-            "rollback-check",
-            [*back, "--check"],
-            "From which model to which; nothing is sent.",
-            brief=True,
-        )
+        play(root, "rollback-check", [*back, "--check"], "From which model to which; nothing is sent.", brief=True)
         if _version(url) != before:
             raise click.ClickException("check mode reloaded the model")
         play(root, "rollback", back, "The model is replaced while the service serves, and each proof is asked for.")
         after = _version(url, "after")
-    if (before["model_path"], after["model_path"]) != (str(newer.path), str(older.path)):
+    if (before["model_path"], after["model_path"]) != (str(newer), str(older)):
         raise click.ClickException(f"the service serves {after['model_path']}")
     if [check["summary"]["failed"], run["summary"]["failed"]] != [0, 0]:
         raise click.ClickException("a step of the daily run failed")
@@ -73,7 +83,7 @@ def _env_file(root: Path, model: Path) -> Path:
 
 
 @contextmanager
-def _service(root: Path, env_file: Path, log: Path) -> Iterator[str]:
+def serving(root: Path, env_file: Path, log: Path) -> Iterator[str]:
     """Run the service on a free port, and end it however the block ends."""
     command = [
         sys.executable,

@@ -14,10 +14,10 @@ import click
 
 
 def play(root: Path, name: str, words: list[str], meaning: str, *, brief: bool = False) -> dict[str, Any]:
-    """Run `runbook play` with these words in a process of its own, and give its report; `brief` shows no more of it."""
+    """Run `runbook play` with these words in a process of its own, and give its report; `brief` shows a line a step."""
     report = root / "reports" / f"{name}.json"
     say(f"\n$ runbook {shlex.join(['play', *words])}", bold=True)
-    say(f"# {meaning}\n", dim=True)
+    say(f"# {meaning}{' Here in a line a step; the command shows each change.' if brief else ''}\n", dim=True)
     where = ["--report", str(report), "--state-dir", str(root / "state")]
     # From the folder, so that an installed runbook is not mistaken for the one in a checkout.
     command = [sys.executable, "-m", "runbook", "play", *words, *where]
@@ -26,10 +26,21 @@ def play(root: Path, name: str, words: list[str], meaning: str, *, brief: bool =
         raise click.ClickException(
             f"runbook ended with exit code {done.returncode}\n{done.stdout or ''}{done.stderr or ''}"
         )
+    result: dict[str, Any] = json.loads(report.read_text())
+    if brief:
+        for step in result["steps"]:
+            say(f"  {in_short(step, result['mode'])}")
     say("The report, as JSON:")
     say(str(report))
-    result: dict[str, Any] = json.loads(report.read_text())
     return result
+
+
+def in_short(step: dict[str, Any], mode: str) -> str:
+    """Give a step of a report in a line: what became of it, its name, and how many changes there are."""
+    status = "would change" if (mode, step["status"]) == ("check", "changed") else step["status"]
+    changes = sum(len(result["changes"]) for result in step.get("items") or [step])
+    counted = f"  ({changes} change{'s' if changes != 1 else ''})" if changes else ""
+    return f"{status:<13}{step['name']}{counted}"
 
 
 def plain_env() -> dict[str, str]:

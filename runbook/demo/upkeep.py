@@ -44,7 +44,7 @@ def show_upkeep(root: Path) -> None:
         reports = []
         for number, (name, options, meaning) in enumerate(PASSES, 1):
             words = ["maintenance.yml", *options, "-e", f"exp_dir={experiment}"]
-            reports.append(play(root, f"upkeep-{number}-{name}", words, meaning, brief=True))
+            reports.append(play(root, f"upkeep-{number}-{name}", words, meaning, brief=number > 1))
             say(f"  {counted(reports[-1])}")
             trees.append(tree(experiment))
     judge(trees, reports)

@@ -64,16 +64,20 @@ def write_model(
     return Written(path, accuracy, len(labels))
 
 
-def write_samples(folder: Path, *, each: int = 1, scale: int = 8) -> list[Path]:
-    """Write images of digits that no model was trained on: `digit-7-0.png` is the first seven, of scale x 8 pixels."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_samples(folder: Path, *, each: int = 1, scale: int = 8, by_label: bool = False) -> list[Path]:
+    """Write images of digits that no model was trained on: `digit-7-0.png` is the first seven, of scale x 8 pixels.
+
+    With `by_label` each digit has a folder of its own, named after it.
+    """
     images, digits = load_digits(10)
     written = []
     for digit in range(10):
         chosen = [image for image, shown in zip(images, digits, strict=True) if shown == digit][-each:]
         for number, image in enumerate(chosen):
             pixels = np.kron(np.rint(image * 255).astype(np.uint8), np.ones((scale, scale), np.uint8))
-            written.append(folder / f"digit-{digit}-{number}.png")
+            place = folder / str(digit) if by_label else folder
+            place.mkdir(parents=True, exist_ok=True)
+            written.append(place / f"digit-{digit}-{number}.png")
             Image.fromarray(pixels).save(written[-1])
     return written
 

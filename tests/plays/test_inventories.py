@@ -17,7 +17,7 @@ GIVEN = {
     "rotate_key": {"service": "api"},
     "rotate_logs": {"log": "tunnel.log"},
 }
-BOOKS = sorted({"daily", "health", "maintenance", "release", "weekly", *GIVEN})
+BOOKS = sorted({"daily", "gate", "health", "maintenance", "release", "verify", "weekly", *GIVEN})
 
 
 @pytest.fixture(scope="module")

@@ -68,8 +68,11 @@ def test_help_of_a_playbook_shows_what_it_asks(folder):
         "size": {"type": "choice", "choices": ["small", "large"], "default": "small"},
     }
     folder.book(OK, name="asks.yml", inputs=inputs)
+    book = folder.path / "asks.yml"
+    book.write_text(f"# Asks for much. And says why.\n#\n{book.read_text()}")
     told = folder.play("--help", book="asks.yml")
     assert told.code == 0
+    assert "\nAsks for much\n" in told.out
     for text in ("where", "path", "required", "the folder to look at", "small", "large", "who we are"):
         assert text in told.out
     assert "canary-default" not in told.out

@@ -80,9 +80,13 @@ def test_installed_shown_and_removed(folder, table):
     assert shown.startswith("note\n  5 2 * * * cd ")
     assert schedule(folder, "show", "note.yml", env=env).stdout == shown
     assert schedule(folder, "show", "other.yml", env=env).stdout == "there is no job 'other'\n"
-    assert schedule(folder, "remove", "note.yml", "--state-dir", "state", env=env).returncode == 0
+    removed = schedule(folder, "remove", "note.yml", "--state-dir", "state", env=env)
+    assert removed.returncode == 0
+    assert "there is no job" not in removed.stdout
     assert file.read_text() == "MAILTO=ops\n"
-    assert "changed" not in schedule(folder, "remove", "note.yml", env=env).stdout
+    again = schedule(folder, "remove", "note.yml", env=env).stdout
+    assert "changed" not in again
+    assert "there is no job note by cron" in again
 
 
 def test_the_job_is_quiet_and_reports_and_is_heard_when_it_fails(folder, table):
