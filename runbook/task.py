@@ -199,7 +199,8 @@ def task(
     pure function of variables). `name` replaces the function's name where that is a Python keyword. `free` names the
     param that a bare text after the task stands for. `returns` documents what `register` gets. `once` is for what is
     about the run and not about a host: it runs on the first host, as with `run_once`. `extra` names the optional
-    dependencies, as in `pip install 'runbook[onnx]'`, without which a playbook with the task is refused.
+    dependencies (`onnx`; several: `torch,onnx`), as in `pip install 'runbook[onnx]'`, without which a playbook with the
+    task is refused.
     """
 
     def declare(plugin: Plugin) -> Plugin:

@@ -15,7 +15,18 @@ from runbook.host.plans import folders
 from runbook.task import task
 from runbook.units import Duration, Percent
 
-from .measuring.candidates import Batches, Candidate, Measured, Options, Providers, Threads, asked, file_of, named
+from .measuring.candidates import (
+    Batches,
+    Candidate,
+    Measured,
+    Options,
+    Providers,
+    Threads,
+    asked,
+    file_of,
+    named,
+    needs_torch,
+)
 from .measuring.child import report_of, work
 from .measuring.earlier import again, read_report
 
@@ -39,7 +50,7 @@ class Infer(Measured):
     shape: tuple[PositiveInt, ...] | None = Field(None, description="one sample for a torch model alone: [3, 224, 224]")
     latency_target: Duration | None = Field(None, description="tell the throughput at which p95 is within this")
     report: Path | None = Field(None, description="the report; `reports/bench_<UTC>.json` without it")
-    plot: bool = Field(True, description="draw the report as SVG beside it")
+    plot: bool | Path = Field(True, description="draw it: true as SVG beside the report, or a file, `.svg` or `.png`")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -49,7 +60,15 @@ class Infer(Measured):
             raise ValueError("`engine: both` and `torch: model.pt` belong together: the same model for both engines")
         if self.report is not None and self.report.suffix != ".json":
             raise ValueError("`report` must end in .json")
+        if isinstance(self.plot, Path) and self.plot.suffix.lower() not in {".svg", ".png"}:
+            raise ValueError("`plot` must end in .svg or .png; or write true, or false")
         return self
+
+    def picture(self, report: Path) -> Path | None:
+        """Give where the picture goes, if there is to be one."""
+        if isinstance(self.plot, Path):
+            return self.plot
+        return report.with_suffix(".svg") if self.plot else None
 
     def chosen(self) -> tuple[Candidate, ...]:
         """Give the candidates that are meant."""
@@ -69,7 +88,7 @@ class Infer(Measured):
         "plot": "the picture's path, or null",
         "results": "for each candidate and batch: latency_ms, throughput (samples/s), each with its 95 % interval",
         "comparisons": "for each other candidate (b) against the first (a): batch, ratio, interval, verdict, noisy",
-        "at_target": "for each candidate the best throughput within `latency_target`",
+        "at_target": "for each candidate the best throughput within `latency_target`, with its batch and p95",
         "notes": "fallbacks of providers, and noise",
     },
 )
@@ -91,14 +110,17 @@ def infer(want: Infer, host: Host) -> Plan:
         "batches": list(want.batches),
         "shape": want.shape,
         "target_ms": target,
+        "same": want.engine == "both",
     }
     path = want.report or host.cwd / f"reports/bench_{host.now:%Y%m%dT%H%M%SZ}.json"
     yield from folders(host, path.parent)
     made = Produce(path, lambda out: report_of(host, "bench", out, **job), was=host.stat(path))
     yield made
-    picture = path.with_suffix(".svg") if want.plot else None
+    picture = want.picture(path)
     if picture is not None:
-        yield Produce(picture, lambda out: work(host, "plot", out, report=str(path)), was=host.stat(picture))
+        yield from folders(host, picture.parent)
+        asks = {"report": str(path), "png": picture.suffix.lower() == ".png"}
+        yield Produce(picture, lambda out: work(host, "plot", out, **asks), was=host.stat(picture))
     return {
         "report": str(path),
         "plot": str(picture) if picture else None,
@@ -141,23 +163,22 @@ def gate(want: Gate, host: Host) -> Plan:
     """Fail if a model or its options are slower than those of an earlier report: both are run now, in paired rounds.
 
     Old numbers were measured on another day, among other people's work, so only the old configuration is taken from the
-    report, and run again beside the new one. It fails only where the whole interval is beyond `max_slower`: never on
-    noise alone. The report is written in any case.
+    report, and run again beside the new one. It fails only where the whole interval is beyond `max_slower` (and beyond
+    `margin`, which two processes of one model may differ by): never on noise alone. The report is written in any case.
     """
     report = read_report(host, want.baseline)
     old = again(host, report, want.baseline, want.candidate, want.old_model)
-    new = (
-        dict(old)
-        if want.model is None
-        else {**old, **file_of(host, want.model), "engine": Candidate(model=want.model).kind}
-    )
+    new = {**old, "require": want.require}
+    if want.model is not None:
+        new |= {**file_of(host, want.model), "engine": Candidate(model=want.model).kind}
     new |= {"options": want.options.model_dump()} if want.options else {}
     new |= {"providers": list(want.providers)} if want.providers else {}
+    needs_torch(one["engine"] for one in (old, new))
     settings = report["settings"]
     job = {
         **want.asked(host),
-        "margin": float(want.max_slower) / 100,
-        "candidates": [{"name": "old", **old}, {"name": "new", **new, "require": want.require}],
+        "margin": max(float(want.max_slower), float(want.margin)) / 100,
+        "candidates": [{"name": "old", **old}, {"name": "new", **new}],
         "batches": list(want.batches or settings["batches"]),
         "shape": settings.get("shape"),
         "dims": {**(settings.get("dims") or {}), **want.dims},

@@ -17,7 +17,7 @@ from runbook.units import Percent
 from .measuring.candidates import Timed, file_of
 from .measuring.child import work
 from .measuring.publishing import known, made_by, published
-from .measuring.samples import SAMPLES, samples_at
+from .measuring.samples import SAMPLES, digest_of, samples_at
 
 Plan = Generator[Change, None, dict[str, Any]]
 QUALITY = {
@@ -142,8 +142,9 @@ def quantize(want: Quantize, host: Host) -> Plan:
     """Make an INT8 model, and publish it only if it is as accurate as FP32 and no slower.
 
     Both are run on the samples and timed in paired rounds before the new file gets its name. The report beside it
-    tells the model and the settings that it was made of: as long as these are the same, nothing is done. One of 128
-    samples is 0.78 points, so with the default nothing may be lost; `bound` says how much loss may still be hidden.
+    tells the model, the samples and the settings that it was made of: as long as these are the same, nothing is done.
+    One of 128 samples is 0.78 points, so with the default nothing may be lost; `bound` says how much loss may still be
+    hidden.
     """
     out = want.out or want.model.with_suffix(".int8.onnx")
     told = want.report or out.with_suffix(".json")
@@ -157,7 +158,8 @@ def quantize(want: Quantize, host: Host) -> Plan:
         "min_agreement": float(want.min_agreement) / 100,
         **{name: getattr(want, name) for name in ("count", "on_slower", "batch", "threads")},
     }
-    made_of = {"sha256": file["sha256"], **{name: value for name, value in job.items() if name != "created"}}
+    digests = {name: digest_of(host, job[name]) for name in ("samples", "calibration")}
+    made_of = {**{name: value for name, value in job.items() if name != "created"}, "sha256": file["sha256"], **digests}
     if (report := known(host, told, out, made_of)) is not None:
         return _brief(out, told, report)
     model = Produce(out, lambda spare: _quantised(host, spare, file["model"], job), was=host.stat(out))
@@ -199,6 +201,7 @@ class Export(Params):
     out: Path = Field(description="the `.onnx` file")
     shape: tuple[PositiveInt, ...] = Field(description="one sample, without the batch: [3, 224, 224]")
     dynamic: bool = Field(True, description="take any number of samples at once")
+    batch: PositiveInt = Field(1, description="how many it takes at once, with `dynamic: false`")
     opset: Annotated[int, Field(ge=18)] = Field(18, description="the version of the operators")
     max_difference: Annotated[float, Field(ge=0)] = Field(1e-4, description="between the numbers that both give")
     seed: NonNegativeInt = Field(0, description="of the inputs that both are run on")
@@ -206,7 +209,7 @@ class Export(Params):
 
 
 @task(
-    extra="torch",
+    extra="torch,onnx",
     returns={
         "path": "the ONNX model, weights and all in one file",
         "report": "the report's path",
@@ -218,12 +221,15 @@ class Export(Params):
 def export(want: Export, host: Host) -> Plan:
     """Export a torch model to ONNX, and publish it only if it is valid and gives the same numbers.
 
-    The weights are in the same file, so that nothing can be parted from it. As long as the torch file and the settings
-    are those of the report beside it, nothing is done; what else a Python file imports is not looked at.
+    The weights are in the same file, so that nothing can be parted from it: at most 2 GB, which is what such a file can
+    hold. As long as the torch file and the settings are those of the report beside it, nothing is done; what else a
+    Python file imports is not looked at. TorchScript goes by torch's older exporter, the rest by `torch.export`.
     """
     told = want.report or want.out.with_suffix(".export.json")
     file = file_of(host, want.model)
-    settings = want.model_dump(include={"dynamic", "opset", "max_difference", "seed"}) | {"shape": list(want.shape)}
+    settings = want.model_dump(include={"dynamic", "batch", "opset", "max_difference", "seed"}) | {
+        "shape": list(want.shape)
+    }
     made_of = {**file, **settings}
     report: Any = known(host, told, want.out, made_of)
     if report is None:

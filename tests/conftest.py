@@ -1,8 +1,17 @@
 """What every test is kept apart from: the settings and the run store of whoever runs the tests."""
 
 import os
+from importlib.util import find_spec
 
 import pytest
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs PyTorch where it is not: it is large, and nothing else needs it."""
+    if find_spec("torch") is None:
+        for item in items:
+            if item.get_closest_marker("torch"):
+                item.add_marker(pytest.mark.skip(reason="PyTorch is not installed: `make torch` does it"))
 
 
 @pytest.fixture(scope="session", autouse=True)

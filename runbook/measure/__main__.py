@@ -22,10 +22,11 @@ def _bench(asked: Mapping[str, Any]) -> dict[str, Any]:
     return report
 
 
-def _plot(asked: Mapping[str, Any]) -> str:
-    from runbook.measure.plot import bench_svg
+def _plot(asked: Mapping[str, Any]) -> str | bytes:
+    from runbook.measure.plot import bench_drawing
 
-    return bench_svg(json.loads(Path(asked["report"]).read_text("utf-8")))
+    drawing = bench_drawing(json.loads(Path(asked["report"]).read_text("utf-8")))
+    return drawing.png() if asked["png"] else drawing.svg()
 
 
 def _check(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,9 +88,9 @@ def main() -> None:
     except Refused as refused:
         say(json.dumps({"refused": refused.text, "hint": refused.hint}), sys.stdout)
         return
-    text = made if isinstance(made, str) else json.dumps(rounded(made), indent=2) + "\n"
     if asked["out"]:
-        Path(asked["out"]).write_text(text, "utf-8")
+        text = made if isinstance(made, str | bytes) else json.dumps(rounded(made), indent=2) + "\n"
+        Path(asked["out"]).write_bytes(text.encode() if isinstance(text, str) else text)
     else:
         say(json.dumps({"made": rounded(made)}), sys.stdout)
 

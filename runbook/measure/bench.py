@@ -9,6 +9,7 @@ from typing import Any
 from runbook.measure import machine
 from runbook.measure.crew import Hand
 from runbook.measure.feeds import Input, allowed_batch
+from runbook.measure.judging import unlike
 from runbook.measure.refusals import Refused
 from runbook.measure.rounds import Samples, interleaved
 from runbook.measure.statistics import latency, mean_with_interval, paired_ratio
@@ -27,6 +28,7 @@ def bench(asked: Mapping[str, Any]) -> dict[str, Any]:
         for name, about in told.items():
             for batch in asked["batches"]:
                 allowed_batch(name, [Input.from_json(one) for one in about["inputs"]], batch)
+        notes = _notes(told) + (unlike(hands, told, asked) if asked.get("same") else [])
         before = machine.moment()
         taken = {batch: _batch(hands, asked, batch) for batch in asked["batches"]}
         peaks = {name: hand.peak_bytes() for name, hand in hands.items()}
@@ -49,7 +51,7 @@ def bench(asked: Mapping[str, Any]) -> dict[str, Any]:
         "results": results,
         "comparisons": comparisons,
         "at_target": _at_target(results, asked.get("target_ms")),
-        "notes": [*_notes(told), *_doubts(noise, comparisons)],
+        "notes": [*notes, *_few(results), *_doubts(noise, comparisons)],
     }
 
 
@@ -61,7 +63,7 @@ def _load(
     ordered = sorted(candidates, key=lambda one: str(one["engine"]))  # onnx, torch
     for one in ordered:
         more: dict[str, Any] = {}
-        if one["engine"] == "torch":
+        if one["engine"] == "torch" and not one.get("inputs"):
             more = inputs_for_torch(list(told.values()), asked)
         tell(f"loading {one['name']}: {one['model']}")
         told[one["name"]] = hands[one["name"]].load(one["name"], {**one, "dims": asked.get("dims") or {}, **more})
@@ -135,21 +137,34 @@ def _candidate(asked: Mapping[str, Any], told: Mapping[str, Any], peak: int) -> 
         "sha256": asked.get("sha256"),
         "options": asked.get("options") or {},
         "providers": {name: told[name] for name in ("asked", "given", "lacking")},
+        "inputs": told["inputs"],
         "load_seconds": told["load_seconds"],
         "peak_bytes": peak,
     }
 
 
 def _at_target(results: Sequence[Mapping[str, Any]], target: float | None) -> list[dict[str, Any]]:
-    """Give each candidate's best throughput among the batches whose p95 is within the target, in milliseconds."""
+    """Give each candidate's best throughput among the batches whose p95 is within the target, in milliseconds.
+
+    `sure` says that the whole interval of that p95 is.
+    """
     if target is None:
         return []
     found = []
     for name in dict.fromkeys(one["candidate"] for one in results):
         within = [one for one in results if one["candidate"] == name and one["latency_ms"]["p95"]["value"] <= target]
         best = max(within, key=lambda one: float(one["throughput"]["value"]), default=None)
-        rate = best and best["throughput"]["value"]
-        found.append({"candidate": name, "target_ms": target, "batch": best and best["batch"], "throughput": rate})
+        rate, p95 = best and best["throughput"]["value"], best and best["latency_ms"]["p95"]
+        found.append(
+            {
+                "candidate": name,
+                "target_ms": target,
+                "batch": best and best["batch"],
+                "throughput": rate,
+                "p95_ms": p95,
+                "sure": p95 and p95["interval"][1] <= target,
+            }
+        )
     return found
 
 
@@ -159,6 +174,13 @@ def _notes(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for name, about in told.items()
         if about["lacking"]
     ]
+
+
+def _few(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say where there were too few calls for the 99th percentile to be more than the slowest of them."""
+    few = [one for one in results if one["calls"] < 100]
+    fewest = min((one["calls"] for one in few), default=0)
+    return [f"p99 is the slowest of so few calls ({fewest} at least): raise `rounds` or `block`"] if few else []
 
 
 def _doubts(noise: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -11,7 +11,6 @@ from runbook.measure.refusals import Refused
 
 DENSE = frozenset({"MatMul", "Gemm", "Attention", "LSTM", "GRU"})
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
-LARGEST = 2**31 - 2**20  # bytes of a protobuf message
 
 
 def read_graph(path: str) -> Any:
@@ -85,6 +84,12 @@ def external(model: Any) -> list[str]:
     from onnx.external_data_helper import ExternalDataInfo, _get_all_tensors, uses_external_data
 
     return sorted({ExternalDataInfo(one).location for one in _get_all_tensors(model) if uses_external_data(one)})
+
+
+def weight(path: str) -> int:
+    """Give the size of a model in bytes, its external data included."""
+    pieces = [Path(path), *(Path(path).parent / name for name in external(read_graph(path)))]
+    return sum(piece.stat().st_size for piece in pieces)
 
 
 def _told(one: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from runbook.measure.samples import Samples, made_up, read_samples
 from runbook.measure.statistics import upper_bound
 
 AT_ONCE = 32  # samples that are run at once
+UNLIKE = 0.01  # of the largest number: engines round differently, but not by so much
 
 
 def answers(hand: Hand, key: str, samples: Samples) -> list[np.ndarray]:
@@ -61,6 +62,20 @@ def judged(before: list[np.ndarray], after: list[np.ndarray], labels: np.ndarray
         "drop": 100 * (lost - gained) / count,
         "bound": 100 * upper_bound(max(lost - gained, 0), count),
     }
+
+
+def unlike(hands: Mapping[str, Hand], told: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Any]) -> list[str]:
+    """Say where two candidates that should be one model are none: then their speeds tell nothing of the engines."""
+    first, second = hands
+    samples = made_up(told[first], asked["batches"][0], asked["seed"])
+    one, other = (answers(hands[name], name, samples)[0] for name in (first, second))
+    if one.shape != other.shape:
+        return [f"{first} and {second} are not the same model: they give {one.shape[1:]} and {other.shape[1:]}"]
+    gap, size = np.abs(one.astype(np.float64) - other).max(), np.abs(one.astype(np.float64)).max()
+    text = (
+        f"{first} and {second} are not the same model: on the same inputs they differ by up to {gap:.3g} of {size:.3g}"
+    )
+    return [text] if gap > UNLIKE * max(size, 1e-9) else []
 
 
 def samples_for(asked: Mapping[str, Any], told: Mapping[str, Any]) -> Samples:

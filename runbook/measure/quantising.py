@@ -12,7 +12,7 @@ from typing import Any
 from runbook.measure import machine
 from runbook.measure.bench import compared
 from runbook.measure.crew import Hand
-from runbook.measure.graphs import census, method_for, read_graph
+from runbook.measure.graphs import census, method_for, read_graph, weight
 from runbook.measure.judging import answers, judged, samples_for
 from runbook.measure.refusals import Refused
 from runbook.measure.rounds import interleaved
@@ -46,7 +46,7 @@ def quantise(asked: Mapping[str, Any]) -> dict[str, Any]:
         before = machine.moment()
         speed = _speed(hands, asked)
         noise = machine.noise(before, machine.moment(), 0, 0)
-    sizes = [Path(asked[name]).stat().st_size for name in ("model", "model_out")]
+    sizes = [weight(asked[name]) for name in ("model", "model_out")]
     reasons, warnings = _reasons(asked, verdicts, speed)
     tell(compared_table([speed]))
     return {
@@ -54,6 +54,7 @@ def quantise(asked: Mapping[str, Any]) -> dict[str, Any]:
         "created": asked["created"],
         "environment": machine.fingerprint(),
         "noise": noise,
+        **{name: asked[name] for name in ("model", "samples", "calibration")},
         "method": method,
         "operators": dict(sorted(operators.items())),
         "quality": verdicts,
@@ -131,11 +132,19 @@ def _static(model: str, to: str, calibration: Samples) -> None:
 
 
 def _prepared(model: str, folder: str) -> str:
-    """Fold constants and infer shapes first: what the quantiser itself advises."""
+    """Fold constants and infer shapes first: what the quantiser itself advises.
+
+    The shapes that torch's exporter writes of weights go before that: the quantiser turns some weights about, and takes
+    what is then written of them for a contradiction.
+    """
+    import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    to = str(Path(folder, "prepared.onnx"))
-    _quietly(quant_pre_process, model, to, skip_symbolic_shape=True)
+    plain, to = str(Path(folder, "plain.onnx")), str(Path(folder, "prepared.onnx"))
+    graph = onnx.load(model)
+    del graph.graph.value_info[:]
+    _quietly(onnx.save_model, graph, plain)
+    _quietly(quant_pre_process, plain, to, skip_symbolic_shape=True)
     return to
 
 

@@ -32,7 +32,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def bench_tables(report: Mapping[str, Any]) -> str:
-    """Draw a bench report: results, comparisons, notes."""
+    """Draw a bench report: results, what is within the target, candidates, comparisons, notes."""
     columns = ("candidate", "batch", "mean ms", "p50", "p90", "p95", "p99", "samples/s", "CPU s/sample")
     rows = [
         [
@@ -45,9 +45,42 @@ def bench_tables(report: Mapping[str, Any]) -> str:
         for one in report["results"]
     ]
     parts = [table("Latency and throughput", columns, rows)]
+    if report["at_target"]:
+        parts.append(_target_table(report["at_target"]))
+    parts.append(_candidate_table(report["candidates"]))
     if report["comparisons"]:
         parts.append(compared_table(report["comparisons"]))
     return "\n".join([*parts, *(f"note: {note}" for note in report["notes"])])
+
+
+def _target_table(found: Sequence[Mapping[str, Any]]) -> str:
+    columns = ("candidate", "batch", "samples/s", "p95 ms", "95 % interval")
+    rows = [
+        [one["candidate"], str(one["batch"]), f"{one['throughput']:.1f}", *_estimate(one["p95_ms"])]
+        if one["batch"]
+        else [one["candidate"], "none", "", "", ""]
+        for one in found
+    ]
+    return table(f"The most within {found[0]['target_ms']:g} ms", columns, rows)
+
+
+def _estimate(found: Mapping[str, Any]) -> list[str]:
+    low, high = found["interval"]
+    return [f"{found['value']:.3f}", f"{low:.3f} to {high:.3f}"]
+
+
+def _candidate_table(candidates: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            one["name"],
+            one["engine"],
+            ",".join(name.removesuffix("ExecutionProvider") for name in one["providers"]["given"]),
+            f"{one['load_seconds'] * 1e3:.0f}",
+            f"{one['peak_bytes'] / 1e6:.0f}",
+        ]
+        for one in candidates
+    ]
+    return table("Candidates", ("candidate", "engine", "ran on", "load ms", "peak MB"), rows)
 
 
 def compared_table(comparisons: Sequence[Mapping[str, Any]]) -> str:

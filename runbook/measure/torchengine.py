@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from runbook.measure.feeds import Input
 from runbook.measure.refusals import Refused
 
 INSTALL = "pip install 'runbook[torch]'"
+SAVED = (
+    "`torch.save` keeps weights without the network, or Python objects: save it by `torch.jit.save` or"
+    " `torch.export.save`, or name a function that makes it: `file.py:function`"
+)
 
 
 def torch_module() -> Any:
@@ -53,7 +58,8 @@ class TorchModel:
 
     def outputs(self, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         found = self.call(feed)()
-        many = found if isinstance(found, list | tuple) else [found]
+        many = list(found.values()) if isinstance(found, Mapping) else found
+        many = many if isinstance(many, list | tuple) else [many]
         return [one.detach().cpu().numpy() for one in many]
 
 
@@ -84,14 +90,42 @@ def read_module(path: str, device: str = "cpu") -> Any:
     file, _, function = path.partition(".py:")
     try:
         if function:
-            module = runpy.run_path(f"{file}.py")[function]()
-        elif Path(path).suffix == ".pt2":
-            return torch.export.load(path).module().to(device)
-        else:
-            module = torch.jit.load(path, map_location=device)
-        return module.eval().to(device)
-    except KeyError as error:
-        raise Refused(f"{file}.py has no function {function!r}") from error
+            return _made(Path(f"{file}.py"), function).eval().to(device)
+        if Path(path).suffix == ".pt2":
+            return _exported(torch, path).to(device)
+        return torch.jit.load(path, map_location=device).eval()
+    except Refused:
+        raise
     except Exception as error:  # whatever a user's file or a damaged model raises
+        if not function and "constants.pkl" in str(error):
+            raise Refused(f"{path} holds no TorchScript", hint=SAVED) from error
         reason = str(error).strip().splitlines()[:1]
         raise Refused(f"{path} cannot be loaded by PyTorch: {type(error).__name__}: {''.join(reason)}"[:400]) from error
+
+
+def _made(file: Path, function: str) -> Any:
+    """Call the function of a user's file, which may import what stands beside it."""
+    sys.path.insert(0, str(file.parent))
+    found = runpy.run_path(str(file))
+    if not callable(found.get(function)):
+        raise Refused(f"{file} has no function {function!r}", hint="write one that gives the module, and takes nothing")
+    module = found[function]()
+    if not isinstance(module, torch_module().nn.Module):
+        raise Refused(
+            f"{file}:{function} gives {type(module).__name__}, and not a module", hint="let it return a torch.nn.Module"
+        )
+    return module
+
+
+def _exported(torch: Any, path: str) -> Any:
+    """Load an exported program; whether it trains was settled when it was exported, so one that does is refused."""
+    program = torch.export.load(path)
+    for node in program.graph.nodes:
+        given = node.normalized_arguments(program.graph_module, normalize_to_only_use_kwargs=True)
+        if given is not None and True in (given.kwargs.get("train"), given.kwargs.get("training")):
+            what = str(node.target).removeprefix("aten.").partition(".")[0]
+            raise Refused(
+                f"{path} was exported while training: its {what} still learns or drops",
+                hint="export `module.eval()`, so that it answers as it will when it serves",
+            )
+    return program.module()

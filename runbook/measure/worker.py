@@ -8,12 +8,13 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import numpy as np
 
-from runbook.measure import feeds, ortengine, torchengine
+from runbook.measure import feeds, machine, ortengine, torchengine
 from runbook.measure.refusals import Refused
 
 STEADY = 0.95  # warm while a group of calls is faster than this share of the group before
@@ -45,7 +46,7 @@ class Worker:
                 self.calls = {name: call for name, call in self.calls.items() if name[0] != asked["key"]}
                 return {}
             case _:
-                return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+                return {"peak_bytes": machine.peak_bytes()}
 
     def _load(self, key: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
         if candidate["engine"] == "torch":
@@ -71,11 +72,8 @@ class Worker:
         """Make the call ready, and repeat it until it gets no faster; gives its typical time in seconds."""
         model = self.models[asked["key"]]
         call = self.calls[asked["key"], asked["batch"]] = model.call(self._feed(asked))
-        try:
+        with refusing(model.path, asked["batch"]):
             call()
-        except Exception as error:  # whatever the runtime raises of a model and its inputs
-            reason = str(error).replace("\n", " ")[:300]
-            raise Refused(f"{model.path} cannot be run on a batch of {asked['batch']}: {reason}") from error
         until, before, groups = time.monotonic() + LONGEST, float("inf"), 0
         while True:
             now = float(np.median(block(call, GROUP if before < 0.2 else 1)["times"]))
@@ -97,10 +95,21 @@ class Worker:
             short = size - len(next(iter(part.values())))
             if short and any(one.batch is not None for one in model.inputs):
                 part = {name: np.concatenate([values, values[:1].repeat(short, 0)]) for name, values in part.items()}
-            parts.append(model.outputs(part))
+            with refusing(model.path, len(next(iter(part.values())))):
+                parts.append(model.outputs(part))
         rows = [np.concatenate(found)[:count] for found in zip(*parts, strict=True)]
         np.savez(asked["to"], *rows)
         return {"shapes": [list(row.shape) for row in rows]}
+
+
+@contextmanager
+def refusing(path: str, batch: int) -> Iterator[None]:
+    """Make a refusal of whatever a runtime raises of a model and its inputs."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).replace("\n", " ")[:300] or type(error).__name__
+        raise Refused(f"{path} cannot be run on a batch of {batch}: {reason}") from error
 
 
 def block(call: Callable[[], Any], calls: int) -> dict[str, Any]:

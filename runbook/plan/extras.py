@@ -9,15 +9,16 @@ from runbook.task import TaskSpec
 
 # The extra `gpu` brings the same modules as `onnx`.
 MODULES = {
-    "onnx": ("onnx", "onnxruntime"),
-    "torch": ("torch",),
+    "onnx": ("onnx", "onnxruntime", "PIL"),
+    "torch": ("torch", "onnxscript"),
     "serve": ("fastapi", "uvicorn"),
 }
 
 
 def refuse_lacking(spec: TaskSpec, step: Step) -> None:
     """Raise Invalid, with what to install, where a task's optional dependencies are not there; nothing is imported."""
-    lacking = [name for name in MODULES.get(spec.extra or "", ()) if find_spec(name) is None]
+    needed = [name for extra in (spec.extra or "").split(",") for name in MODULES.get(extra, ())]
+    lacking = [name for name in needed if find_spec(name) is None]
     if lacking:
         message = (
             f"{spec.name} needs {' and '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not installed"

@@ -149,8 +149,7 @@ def images(host: Host, pattern: str | None) -> list[str] | None:
 def asked(host: Host, candidates: Iterable[tuple[str, Candidate]], providers: tuple[str, ...]) -> list[dict[str, Any]]:
     """Give candidates as the measuring process takes them; raises TaskFailed for a model that is not there."""
     chosen = list(candidates)
-    if any(one.kind == "torch" for _, one in chosen) and find_spec("torch") is None:
-        raise TaskFailed("the engine torch needs PyTorch, which is not installed", hint=INSTALL)
+    needs_torch(one.kind for _, one in chosen)
     return [
         {
             "name": name,
@@ -161,6 +160,12 @@ def asked(host: Host, candidates: Iterable[tuple[str, Candidate]], providers: tu
         }
         for name, one in chosen
     ]
+
+
+def needs_torch(engines: Iterable[str]) -> None:
+    """Raise TaskFailed where one of the engines is torch, and that is not installed."""
+    if "torch" in engines and find_spec("torch") is None:
+        raise TaskFailed("the engine torch needs PyTorch, which is not installed", hint=INSTALL)
 
 
 def file_of(host: Host, model: str) -> dict[str, Any]:

@@ -15,6 +15,10 @@ from runbook.host.refusals import shown
 from .candidates import file_of
 
 SCHEMA = "runbook.bench/1"
+MOVED = (
+    "keep the old model, and say where it is: `old_model: models/old.onnx`; or measure a new baseline by bench.infer"
+)
+NEEDED = ("name", "engine", "model", "sha256", "options", "providers")
 
 
 def read_report(host: Host, path: Path) -> Mapping[str, Any]:
@@ -28,6 +32,11 @@ def read_report(host: Host, path: Path) -> Mapping[str, Any]:
         raise TaskFailed(f"{shown(path)} is no JSON: {error}") from error
     if not isinstance(report, dict) or report.get("schema") != SCHEMA or not report.get("candidates"):
         raise TaskFailed(f"{shown(path)} is no report of bench.infer", hint=f'its `schema` would be "{SCHEMA}"')
+    lacking = {name for one in report["candidates"] for name in NEEDED if name not in one}
+    lacking |= {"settings"} - report.keys()
+    if lacking:
+        hint = "it was changed since, or not written by bench.infer: measure the old configuration again"
+        raise TaskFailed(f"the report {shown(path)} lacks {', '.join(sorted(lacking))}", hint=hint)
     return report
 
 
@@ -37,11 +46,13 @@ def again(host: Host, report: Mapping[str, Any], path: Path, name: str | None, m
     found = next((one for one in report["candidates"] if name in {None, one["name"]}), None)
     if found is None:
         raise TaskFailed(f"{shown(path)} has no candidate {name!r}", hint=f"it has {', '.join(known)}")
-    file = file_of(host, str(moved or found["model"]))
+    try:
+        file = file_of(host, str(moved or found["model"]))
+    except TaskFailed as error:
+        raise TaskFailed(f"the old model cannot be run again: {error.message}", hint=MOVED) from error
     if found["sha256"] is not None and file["sha256"] != found["sha256"]:
         raise TaskFailed(
-            f"{shown(Path(file['model']))} is not the model that {shown(path)} was measured with",
-            hint="keep the old model, and say where it is: `old_model: models/old.onnx`",
+            f"{shown(Path(file['model']))} is not the model that {shown(path)} was measured with", hint=MOVED
         )
-    providers = found["providers"]["asked"]
-    return {"engine": found["engine"], **file, "providers": providers, "options": found["options"]}
+    told = {"engine": found["engine"], **file, "options": found["options"], "inputs": found.get("inputs")}
+    return told | {"providers": found["providers"]["asked"]}
