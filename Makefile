@@ -7,8 +7,13 @@ PIP   := -m pip --disable-pip-version-check --quiet install
 # The interpreter to build with; the first of these that is new enough. Override it: make PYTHON=/opt/python3.12/bin/python3
 PYTHON ?= python3.13 python3.12 python3.11 python3
 
+# PyTorch as the tests take it: built for the CPU, for what PyPI has for Linux brings gigabytes for GPUs. It is looked for
+# where pip looks, then at TORCH_INDEX. Override them: make torch TORCH_INDEX=https://mirror.example/pytorch/cpu
+TORCH ?= torch==2.13.0$(if $(filter Linux,$(shell uname -s)),+cpu)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
 .DEFAULT_GOAL := help
-.PHONY: help demo verify test lint types unit docs-check faults bench bench-quick docs peers try-peers clean
+.PHONY: help demo verify test lint types unit docs-check faults bench bench-quick docs peers try-peers torch clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +59,12 @@ peers: $(VENV)/.installed $(PEERS)/.installed  ## Compare the language and the c
 # Without the peers their tests skip themselves and say so.
 try-peers: $(VENV)/.installed
 	@$(MAKE) --no-print-directory --silent $(PEERS)/.installed || echo "ansible-core is not installed: what compares with it is skipped" >&2
+
+torch: $(VENV)/.torch  ## Install PyTorch for the CPU (a few hundred MB), for the tests that are skipped without it
+
+$(VENV)/.torch: Makefile | $(VENV)/.installed
+	@$(PY) $(PIP) '$(TORCH)' onnxscript 2>/dev/null || $(PY) $(PIP) --extra-index-url '$(TORCH_INDEX)' '$(TORCH)' onnxscript
+	@touch $@
 
 clean:  ## Remove what was built, the environments included
 	rm -rf $(VENV) $(PEERS) build dist demo *.egg-info .hypothesis .mypy_cache .ruff_cache
