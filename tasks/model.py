@@ -19,7 +19,7 @@ from .archives.previous import previous as before
 from .serving import answers
 from .serving.adapters import Served
 from .serving.continuity import Continuity, judged
-from .serving.reloading import Swap
+from .serving.reloading import Swap, foreseen
 from .serving.scoring import labelled, scored, wrong
 from .serving.simple import Simple
 from .serving.targets import Service, asking, sample_for, wanting
@@ -97,7 +97,8 @@ def reload(want: Reload, host: Host) -> Generator[Change, None, dict[str, Any]]:
 
     The service loads the new model beside the old one, which serves until then. When it refuses, the failure says what
     it answered, what is still served, and what to look at: the path, permissions, a damaged file, other classes, the
-    key. An answer that got lost is no failure if the service turns out to serve the model.
+    key. A key that is refused and an ONNX file that breaks off are found before a reload is sent, in check mode too.
+    An answer that got lost is no failure if the service turns out to serve the model.
 
     With `continuity`, predictions are asked for before, during and after: what fails, and what the old model answers
     after the new one has, counts against the budget; beyond it the step fails, with the new model in place.
@@ -110,6 +111,7 @@ def reload(want: Reload, host: Host) -> Generator[Change, None, dict[str, Any]]:
     data = {"previous": served.model_path or served.version, "compared": compared}
     if adapter.lack(served) is None:
         return {**_told(served), **data, "continuity": None}
+    foreseen(adapter, served, host)
     body = sample_for(adapter, host, want.sample, None) if want.continuity else None
     swap = Swap(adapter, served, want.continuity, body)
     note = f"; compared by path alone: {seen.why}" if seen and seen.why else ""

@@ -14,10 +14,16 @@ from runbook.host import Host
 from runbook.host.absent import meant
 from runbook.host.refusals import shown
 
+from ..archives.external import (  # noqa: TID252 - `runbook.tasks` is no folder of runbook/, so the type checker would not find it
+    NoModel,
+    external_data,
+)
+
 PIECE = 2**20
 # Where ONNX keeps weights in other files each tensor has the pair `location`, NAME: the fields 1 and 2 of a protobuf
 # message, each with its length before it. Loading the model to find them would cost more than all the rest.
 LOCATION = re.compile(rb"\n\x08location\x12")
+ONNX = b"\x08"  # what an ONNX file begins with: the field of its version
 LONGEST = 4096  # bytes that a name and what is before it may take
 
 
@@ -54,6 +60,22 @@ def look(host: Host, path: Path, *, shared: bool) -> Seen:
         return Seen(path, real, fingerprint(host, path))
     except TaskFailed as error:
         return Seen(path, real, None, error.message)
+
+
+def fault(host: Host, seen: Seen) -> str | None:
+    """Say where a model breaks off that begins as ONNX does; of another kind of file, and one not seen, nothing."""
+    if seen.sha256 is None:
+        return None
+    found = host.stat(seen.path)
+    with host.open(seen.path) as file:
+        if found is None or file.read(1) != ONNX:
+            return None
+        file.seek(0)
+        try:
+            external_data(file, found.size)
+        except NoModel as error:
+            return str(error)
+    return None
 
 
 def fingerprint(host: Host, path: Path) -> str:

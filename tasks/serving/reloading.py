@@ -9,10 +9,14 @@ from typing import Any, NamedTuple
 
 from runbook.changes import Response, Send
 from runbook.errors import TaskFailed
+from runbook.host import Host
+from runbook.host.refusals import shown
 
 from . import answers
 from .adapters import ASK, Adapter, Served
 from .continuity import Continuity, Watch, told, watching
+from .modelfile import fault
+from .simple import DAMAGED, Simple
 
 EVERY = 0.1  # seconds between two looks at a server that said it would do it later
 
@@ -23,7 +27,6 @@ def reload(adapter: Adapter, before: Served, send: Send) -> Served:
     Where the answer is lost the server may have done it all the same, so that is asked, not guessed.
     """
     exchange = adapter.exchange()
-    name = f"{exchange.method} {exchange.url}"
     try:
         answer = adapter.load(send)
     except TaskFailed as error:
@@ -32,14 +35,29 @@ def reload(adapter: Adapter, before: Served, send: Send) -> Served:
             return now
         raise TaskFailed(f"{error.message}; {_standing(before, now)}", hint=error.hint) from None
     if not 200 <= answer.status < 300:
-        now = _now(adapter, send)
-        said = answers.excerpt(answer) or "(it says nothing)"
-        raise TaskFailed(
-            f"{name}: {answers.named(answer.status)}: {said}; {_standing(before, now)}",
-            hint=adapter.hint(answer),
-            data={"status": answer.status, "served": str(now)},
-        )
+        raise refused(adapter, before, _now(adapter, send), answer)
     return _proven(adapter, before, send, answer, until=time.monotonic() + exchange.timeout)
+
+
+def foreseen(adapter: Adapter, before: Served, host: Host) -> None:
+    """Raise what a reload would end with, as far as it can be told without one: a damaged file, a wrong key."""
+    if not isinstance(adapter, Simple) or adapter.seen is None:
+        return
+    if where := fault(host, adapter.seen):
+        name = shown(adapter.seen.path)
+        raise TaskFailed(f"the model {name} is damaged: {where}; still served: {before}", hint=DAMAGED)
+    if answer := adapter.refusal(host.ask):
+        raise refused(adapter, before, before, answer)
+
+
+def refused(adapter: Adapter, before: Served, now: Served | str, answer: Response) -> TaskFailed:
+    """Give the failure of a reload that was refused, with what is served now."""
+    exchange, said = adapter.exchange(), answers.excerpt(answer) or "(it says nothing)"
+    return TaskFailed(
+        f"{exchange.method} {exchange.url}: {answers.named(answer.status)}: {said}; {_standing(before, now)}",
+        hint=adapter.hint(answer),
+        data={"status": answer.status, "served": str(now)},
+    )
 
 
 def _proven(adapter: Adapter, before: Served, send: Send, answer: Response, *, until: float) -> Served:

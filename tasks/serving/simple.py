@@ -43,6 +43,7 @@ BY_CODE = {
     "busy": BUSY,
     "changed": "the file changed while it was loaded: let whoever writes it come to an end, then run this again",
 }
+KEYLESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 BY_STATUS = {400: DAMAGED, 409: BUSY}
 BY_WORD = {"class": CLASSES, "permission": PERMISSION, "corrupt": DAMAGED, "damaged": DAMAGED, "no such file": PATH}
 REFUSED = f"look into these: {PATH}; {PERMISSION}; {DAMAGED}; {CLASSES}"
@@ -103,6 +104,23 @@ class Simple:
     def question(self, body: bytes, kind: str) -> Exchange:
         url = self.at.predict_url or self.at.url
         return Exchange("POST", f"{url}/predict", {"Content-Type": kind}, body, timeout=self.at.timeout)
+
+    def refusal(self, send: Send) -> Response | None:
+        """Give the answer to a reload with this key where it would be for the key; nothing is loaded to find out.
+
+        Only a key that another route refuses is tried on this one, and with what names no model.
+        """
+        headers: dict[str, Any] = {"X-API-Key": self.at.key} if self.at.key else {}
+        for route in ("batch", "reload"):
+            try:
+                answer = send(
+                    Exchange("POST", f"{self.at.url}/{route}", headers, {}, timeout=min(ASK, self.at.timeout))
+                )
+            except TaskFailed:
+                return None  # the reload itself tells more
+            if answer.status not in KEYLESS:
+                return None
+        return answer
 
     def mark(self, answer: Any) -> str | None:
         said = answer.get("sha256") if isinstance(answer, dict) else None

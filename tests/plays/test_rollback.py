@@ -78,7 +78,9 @@ def failed(live, hinted, said, **inputs):
 
 
 def test_a_damaged_model(good):
-    failed(good, "compare its SHA-256", "damaged or no ONNX", path=good.digits.damaged)
+    check = good.play("rollback.yml", "--check", path=good.digits.damaged)
+    run = failed(good, "compare its SHA-256", "damaged.onnx is damaged: it ", path=good.digits.damaged)
+    assert (check.code, check.step("Reload")["error"]) == (1, run.step("Reload")["error"])
 
 
 def test_a_model_with_other_classes(good):
@@ -95,7 +97,9 @@ def test_a_model_that_is_empty(good):
 def test_a_wrong_key(good):
     other = good.folder / "other.env"
     key = write_env(other)
+    check = good.play("rollback.yml", "--check", path=good.digits.older, env_file=other)
     run = failed(good, "API_KEY", "401", env_file=other)
+    assert (check.code, check.step("Reload")["error"]) == (1, run.step("Reload")["error"])
     assert key not in run.out
     assert [path for path in kept(good) if key in path.read_text(errors="replace")] == []
 

@@ -72,8 +72,8 @@ def test_check_foretells_the_run_and_a_second_run_does_nothing(tmp_path, models,
 def test_what_is_sent(tmp_path, models, service):
     service.url += "/"  # a base address may be written either way
     reload(tmp_path, service, models / "model_1.onnx")
-    sent = next(asked for asked in service.site.asked if asked.method == "POST")
-    assert (sent.path, sent.headers["x-api-key"]) == ("/reload", KEY)
+    sent = next(asked for asked in service.site.asked if asked.path == "/reload")
+    assert (sent.method, sent.headers["x-api-key"]) == ("POST", KEY)
     assert sent.json() == {"model_path": str(models / "model_1.onnx")}
 
 
@@ -316,3 +316,64 @@ def test_a_sample_is_uploaded_to_the_byte(tmp_path, service, name):
     assert part.get_param("name", header="Content-Disposition") == "file"
     assert part.get_payload(decode=True) == data
     assert part.get_filename().rpartition(".")[2] == name.rpartition(".")[2]
+
+
+def refusing_keys(service, *, batch=(401, {"detail": "the key in X-API-Key is wrong"}), reload=None):
+    """Have the service answer what tries the key: on `/batch`, then on `/reload`, as long as it names no model."""
+    load = service.site.routes["POST /reload"]
+    service.site.routes["POST /batch"] = batch
+    service.site.routes["POST /reload"] = lambda asked: load(asked) if asked.json() or reload is None else reload
+
+
+def test_check_foretells_that_the_key_is_refused_and_names_no_model_to_find_out(tmp_path, models, service):
+    wrong = {"api_key": "another key, of some length"}
+    refusing_keys(service)
+    (foretold,) = reload(tmp_path, service, models / "model_1.onnx", mode="check", **wrong)
+    assert [asked.json() for asked in service.site.asked if asked.method == "POST"] == [{}, {}]
+    (done,) = reload(tmp_path, service, models / "model_1.onnx", **wrong)
+    assert foretold["status"] == done["status"] == "failed"
+    assert foretold["error"] == done["error"]
+    assert "401" in done["error"]["message"]
+    assert f"still served: {service.model}" in done["error"]["message"]
+    assert "API_KEY" in done["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("batch", "reloads"),
+    [
+        ((404, {"detail": "Not Found"}), 0),
+        ((422, {"detail": "`arrays` is missing"}), 0),
+        ((503, {"detail": "overloaded"}), 0),
+        (lambda _: None, 0),
+        ((401, {"detail": "it wants another key than /reload"}), 1),
+    ],
+    ids=["no such route", "taken", "cannot say", "broken off", "another key"],
+)
+def test_a_service_that_does_not_say_so_refuses_no_key(tmp_path, models, service, batch, reloads):
+    refusing_keys(service, batch=batch, reload=(422, {"detail": "`model_path` must be a text"}))
+    foretold, _ = reload(tmp_path, service, models / "model_1.onnx", mode="check")
+    assert (foretold["status"], service.posts) == ("changed", reloads)
+    done, proof = reload(tmp_path, service, models / "model_1.onnx")
+    assert (done["status"], proof["status"]) == ("changed", "ok")
+
+
+def test_a_service_that_serves_the_model_already_is_asked_for_no_key(tmp_path, models, service):
+    refusing_keys(service)
+    done, _ = reload(tmp_path, service, models / "model_2.onnx", api_key="another key, of some length")
+    assert done["status"] == "ok"
+    assert [asked.method for asked in service.site.asked if asked.method == "POST"] == []
+
+
+def test_check_foretells_that_a_model_breaks_off(tmp_path, models, service, digits):
+    whole = digits.good.read_bytes()
+    for size in (1, 20, len(whole) // 2, len(whole) - 1):
+        (models / "cut.onnx").write_bytes(whole[:size])
+        for mode in ("check", "run"):
+            (step,) = reload(tmp_path, service, models / "cut.onnx", mode=mode)
+            assert step["status"] == "failed", size
+            assert "cut.onnx is damaged: it " in step["error"]["message"]
+            assert "compare its SHA-256" in step["error"]["hint"]
+    assert service.posts == 0
+    (models / "cut.onnx").write_bytes(whole)
+    foretold, _ = reload(tmp_path, service, models / "cut.onnx", mode="check")
+    assert foretold["status"] == "changed"
