@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from runbook.errors import Invalid
 from runbook.service.digits import write_samples
 from runbook.testing import plan_of, play
 from tests.measuring import write_mlp
@@ -71,16 +72,19 @@ def failing(live, part, **more):
 
 
 def test_all_of_it_holds_and_nothing_but_what_it_measured_is_left(live, table):
-    schedule(live, "install", "daily.yml", "--at", "02:00", "-e", f"exp_dir={live.folder}")
-    (live.folder / "logs/cron_daily.out").touch()
+    log = live.folder / "logs/cron.out"
+    schedule(live, "install", "maintenance.yml", "--at", "02:00", "-e", f"exp_dir={live.folder}", "--log", str(log))
+    line = table.read_text().splitlines()[1].split(" ", 5)[-1].replace("\\%", "%")
+    subprocess.run(["/bin/sh", "-c", line], check=True, timeout=60)  # as cron starts it, the first time
+    shutil.rmtree(live.folder / "reports")
     jobs, env = table.read_text(), live.env_file.read_text()
     more = SMALL | {
         "exp_dir": live.folder,
         "external_url": live.service.url.replace("127.0.0.1", "localhost"),
         "val_images": live.folder / "val",
         "sample": live.digits.samples[7],
-        "jobs": '[{daily: "0 2 * * *"}]',
-        "job_logs": live.folder / "logs/cron_daily.out",
+        "jobs": '[{maintenance: "0 2 * * *"}]',
+        "job_logs": log,
         "tunnel_log": live.folder / "api.log",
     }
     check = live.play("verify.yml", "--check", **more)
@@ -214,6 +218,23 @@ def test_a_rehearsal_that_was_killed_is_put_right_by_the_next(live):
     assert (live.served, record.exists()) == ("good.onnx", False)
 
 
+def test_what_somebody_has_put_in_place_since_stays(live):
+    record = live.folder / "reports/verify/rehearsal.json"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    told = {"url": live.service.url, "model": str(live.digits.older), "stable": str(live.folder / "third.onnx")}
+    record.write_text(json.dumps(told))
+    report = play(plan_of("verify.yml", given(live), tags=("health",)))
+    assert report["status"] == "ok", report["steps"]
+    assert (live.served, record.exists()) == ("good.onnx", False)
+
+
+def test_numbers_that_nothing_can_be_measured_with_are_refused_at_once(live):
+    for wrong in ({"rounds": "5"}, {"batches": "1,0"}, {"max_slower": "a lot"}):
+        for book in ("verify.yml", "gate.yml"):
+            with pytest.raises(Invalid, match="does not match"):
+                plan_of(book, given(live, **wrong))
+
+
 def test_jobs_that_are_not_there_or_at_another_time(live, table):
     assert failing(live, "schedules") == (
         "See that the jobs are scheduled",
@@ -223,9 +244,19 @@ def test_jobs_that_are_not_there_or_at_another_time(live, table):
     assert play(plan_of("verify.yml", inputs, tags=("schedules",)))["summary"]["ignored"] == 1
     schedule(live, "install", "daily.yml", "--at", "02:30", "-e", f"exp_dir={live.folder}")
     assert "at '30 2 * * *', not at '0 2 * * *'" in failing(live, "schedules", jobs='[{daily: "0 2 * * *"}]')[1]
-    name, said = failing(live, "schedules", job_logs=live.folder / "logs/never.out")
-    assert name.startswith("See that the jobs have run")
-    assert "never.out" in said
+    log = live.folder / "logs/nightly.out"
+    name, said = failing(live, "schedules", job_logs=log)
+    assert name.startswith("Read how the last run")
+    assert "nightly.out" in said
+    for words in (
+        "",
+        "ok, in 1s\nreport: /r.json\nfailed, exit 1, in 2s\nreport: /r.json\n",
+        "ok, in 1s\nreport: /r\nrunbook: no\n",
+    ):
+        log.write_text(words)
+        name, said = failing(live, "schedules", job_logs=log)
+        assert name == "See that it has ended well"
+        assert "has not ended, or not well" in said
 
 
 def test_a_disk_that_is_nearly_full(live):
