@@ -17,7 +17,8 @@ def play(root: Path, name: str, words: list[str], meaning: str, *, brief: bool =
     """Run `runbook play` with these words in a process of its own, and give its report; `brief` shows a line a step."""
     report = root / "reports" / f"{name}.json"
     say(f"\n$ runbook {shlex.join(['play', *words])}", bold=True)
-    say(f"# {meaning}{' Here in a line a step; the command shows each change.' if brief else ''}\n", dim=True)
+    say(f"# {meaning}", dim=True)
+    say("# In a line a step here; the command itself tells every change.\n" if brief else "", dim=True)
     where = ["--report", str(report), "--state-dir", str(root / "state")]
     # From the folder, so that an installed runbook is not mistaken for the one in a checkout.
     command = [sys.executable, "-m", "runbook", "play", *words, *where]
@@ -29,7 +30,8 @@ def play(root: Path, name: str, words: list[str], meaning: str, *, brief: bool =
     result: dict[str, Any] = json.loads(report.read_text())
     if brief:
         for step in result["steps"]:
-            say(f"  {in_short(step, result['mode'])}")
+            if step["status"] != "skipped":
+                say(f"  {in_short(step, result['mode'])}")
     say("The report, as JSON:")
     say(str(report))
     return result

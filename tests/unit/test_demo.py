@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runbook.demo.telling import in_short
 from runbook.demo.upkeep import changes, judge, live_log, tree
 from runbook.demo_folder import MARK, fresh, make_experiment, tiny_model
 from runbook.errors import Invalid
@@ -181,6 +182,28 @@ def test_it_shows_what_it_promises(tmp_path):
     assert running(tmp_path) == []
 
 
+def test_all_of_verify_holds_on_its_service(tmp_path):
+    command = [sys.executable, "-m", "runbook.demo", "--verify", "--folder", tmp_path / "demo"]
+    shown = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "All parts hold, and the service serves what it served before." in shown.stdout
+    (report,) = (Path(line) for line in shown.stdout.splitlines() if line.endswith(".json") and os.path.isfile(line))
+    steps = {step["name"]: step for step in json.loads(report.read_text())["steps"]}
+    played = {name for name, step in steps.items() if step["status"] in ("ok", "changed")}
+    assert played >= {
+        "See that the service is healthy, from outside",
+        "Read all of it back, and compare every file with the manifest",
+        "See that an answer does not take too long",
+        "Search for better session options",
+        "Quantise it, and judge the result",
+        "See that the model of before is served again",
+        "Rotate the tunnel's log, should it be due",
+        "Say that all holds that was asked for",
+    }
+    assert steps["Quantise it, and judge the result"]["data"]["accuracy"][0] > 0.8
+    assert running(tmp_path) == []
+
+
 def running(folder: Path) -> list[str]:
     """Give the processes that have to do with a folder."""
     lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
@@ -215,6 +238,13 @@ def test_a_broken_promise_fails(trees, left, message):
     last = {"steps": [{"changes": left}], "summary": {"changed": len(left)}}
     with pytest.raises(Exception, match=message):
         judge(trees, [report, report, report, last])
+
+
+def test_a_step_in_a_line():
+    step = {"status": "changed", "name": "Keep few", "changes": [{}, {}]}
+    assert in_short(step, "check") == "would change Keep few  (2 changes)"
+    assert in_short({**step, "changes": [], "items": [{"changes": [{}]}]}, "run") == "changed      Keep few  (1 change)"
+    assert in_short({**step, "status": "ok", "changes": []}, "check") == "ok           Keep few"
 
 
 def test_changes_of_loops_are_counted_by_item():
