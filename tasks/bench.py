@@ -29,6 +29,7 @@ from .measuring.candidates import (
 )
 from .measuring.child import report_of, work
 from .measuring.earlier import again, read_report
+from .measuring.recommended import resolved
 
 Plan = Generator[Change, None, dict[str, Any]]
 
@@ -47,6 +48,9 @@ class Infer(Measured):
     batches: Batches = Field((1, 2, 4, 8, 16, 32), description="samples at once: a list, or `1,8,32`")
     threads: Threads | None = Field(None, description="threads of the runtime, 0 its own choice: a number or a list")
     providers: Providers = Field(("CPU",), description="where it is run, by preference: `CUDA,CPU`")
+    session_options: Path | None = Field(
+        None, description="the report of `ort.optimize`, whose recommendation `model` is run with"
+    )
     shape: tuple[PositiveInt, ...] | None = Field(None, description="one sample for a torch model alone: [3, 224, 224]")
     latency_target: Duration | None = Field(None, description="tell the throughput at which p95 is within this")
     report: Path | None = Field(None, description="the report; `reports/bench_<UTC>.json` without it")
@@ -58,6 +62,8 @@ class Infer(Measured):
             raise ValueError("write either `model` or `candidates`")
         if (self.engine == "both") != (self.torch is not None):
             raise ValueError("`engine: both` and `torch: model.pt` belong together: the same model for both engines")
+        if self.session_options is not None and (self.model is None or "providers" in self.model_fields_set):
+            raise ValueError("`session_options` goes with `model` and without `providers`; a candidate has its own")
         if self.report is not None and self.report.suffix != ".json":
             raise ValueError("`report` must end in .json")
         if isinstance(self.plot, Path) and self.plot.suffix.lower() not in {".svg", ".png"}:
@@ -75,9 +81,12 @@ class Infer(Measured):
         if self.model is None:
             return self.candidates
         if self.torch is None:
-            return (Candidate(model=self.model, engine="torch" if self.engine == "torch" else "onnx"),)
-        pair = {"onnx": self.model, "torch": self.torch}
-        return tuple(Candidate(name=engine, engine=engine, model=path) for engine, path in pair.items())
+            engine: Literal["onnx", "torch"] = "torch" if self.engine == "torch" else "onnx"
+            return (Candidate(model=self.model, engine=engine, session_options=self.session_options),)
+        return (
+            Candidate(name="onnx", engine="onnx", model=self.model, session_options=self.session_options),
+            Candidate(name="torch", engine="torch", model=self.torch),
+        )
 
 
 @task(
@@ -100,7 +109,8 @@ def infer(want: Infer, host: Host) -> Plan:
     measurements; the verdict is better, worse, or inconclusive where noise or too small a difference leaves it open.
     Nothing is measured in check mode.
     """
-    models = asked(host, named(want.chosen(), want.threads), want.providers)
+    chosen = [resolved(host, one) for one in want.chosen()]
+    models = asked(host, named(chosen, want.threads), want.providers)
     for one in models:
         one["require"] = want.require
     target = None if want.latency_target is None else float(want.latency_target) * 1e3

@@ -85,6 +85,7 @@ def optimize(want: Optimize, host: Host) -> Plan:
     job = {
         **want.asked(host),
         **file,
+        "require": want.require,
         "providers": [list(one) for one in want.providers],
         "level": list(want.levels),
         "threads": list(want.threads or (2**power for power in range(cores.bit_length()))),

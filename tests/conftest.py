@@ -1,4 +1,4 @@
-"""What every test is kept apart from: the settings and the run store of whoever runs the tests."""
+"""What every test is kept apart from: settings, run store and kept graphs of whoever runs the tests."""
 
 import os
 from importlib.util import find_spec
@@ -22,6 +22,7 @@ def home(tmp_path_factory):
             patch.delenv(name)
         folder = tmp_path_factory.mktemp("runbook-home")
         patch.setenv("RUNBOOK_HOME", str(folder))
+        patch.setenv("RUNBOOK_MODEL_CACHE", str(tmp_path_factory.mktemp("runbook-graphs")))
         yield folder
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.checkup.finding import Finding
+from runbook.value import frozen
 
 # Each brings the module `onnxruntime`, so one overwrites the other.
 WHEELS = (
@@ -81,26 +82,43 @@ def usable_providers(_home: Path) -> Iterator[Finding]:
     """Make a session on each provider that ONNX Runtime lists, in a process of its own, which may crash."""
     if not _there("onnxruntime"):
         return
-    told, ending = _tried([sys.executable, "-P", "-m", "runbook.measure.usable"])
-    listed: Sequence[str] = next((one["listed"] for one in told if "listed" in one), ())
-    troubles = {one["provider"]: one["trouble"] for one in told if "provider" in one}
-    if not listed:
-        broken = next((one["broken"] for one in told if "broken" in one), ending)
-        yield Finding("onnxruntime", "fail", f"cannot be imported: {broken}", "pip install --force-reinstall it")
+    tried = try_providers()
+    if tried.broken:
+        yield Finding("onnxruntime", "fail", f"cannot be imported: {tried.broken}", "pip install --force-reinstall it")
         return
     gpu = any(map(os.path.exists, NVIDIA))
-    for provider in listed:
-        if provider not in troubles:
-            troubles[provider] = ending
-        yield _provider(provider, troubles[provider], gpu=gpu)
-        if troubles[provider] is ending:
-            return  # it was tried last; of those behind it nothing is known
-    if gpu and CUDA not in listed:
+    for provider, trouble in tried.troubles.items():
+        yield _provider(provider, trouble, gpu=gpu)
+    if gpu and CUDA not in tried.listed:
         text = "there is an NVIDIA GPU, and this ONNX Runtime has no CUDA"
         yield Finding("provider CUDA", "warn", text, f"pip uninstall -y onnxruntime; {NEED_GPU}")
 
 
-def _tried(argv: Sequence[str]) -> tuple[list[Mapping[str, Any]], str]:
+@frozen
+class Tried:
+    """The listed providers, and what is wrong with each (None: nothing); of those behind a crash nothing is known."""
+
+    listed: Sequence[str]
+    troubles: Mapping[str, str | None]
+    broken: str | None = None
+
+    @property
+    def usable(self) -> list[str]:
+        return [name for name in self.listed if self.troubles.get(name, "not tried") is None]
+
+
+def try_providers() -> Tried:
+    """Let `runbook.measure.usable` try them."""
+    told, ending = _told_by([sys.executable, "-P", "-m", "runbook.measure.usable"])
+    listed: Sequence[str] = next((one["listed"] for one in told if "listed" in one), ())
+    if not listed:
+        return Tried((), {}, next((one["broken"] for one in told if "broken" in one), ending))
+    troubles = {one["provider"]: one["trouble"] for one in told if "provider" in one}
+    untold = next((name for name in listed if name not in troubles), None)
+    return Tried(listed, troubles if untold is None else {**troubles, untold: ending})
+
+
+def _told_by(argv: Sequence[str]) -> tuple[list[Mapping[str, Any]], str]:
     """Give what the process has told, line by line, and how it ended."""
     try:
         done = subprocess.run(argv, capture_output=True, timeout=PATIENCE_S, check=False)

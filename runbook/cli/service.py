@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gc
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runbook.errors import Invalid
+
+if TYPE_CHECKING:
+    from runbook.service.classifier import Runtime
 
 # What each extra brings that the service imports.
 NEEDED = {
@@ -35,7 +40,14 @@ file = click.Path(path_type=Path)
 @click.option(
     "--providers", default="CPU", show_default=True, metavar="LIST", help="Where models run, by preference: CUDA,CPU."
 )
+@click.option("--session-options", type=file, help="Run models as this report of ort.optimize recommends it.")
+@click.option(
+    "--model-cache", type=file, help="Keep optimised graphs here. [default: the platform's folder for caches]"
+)
+@click.option("--no-model-cache", is_flag=True, help="Optimise a model whenever it is loaded; keep nothing.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     model: Path | None,
     port: int,
     host: str,
@@ -44,6 +56,9 @@ def command(
     pid_file: Path | None,
     threads: int,
     providers: str,
+    session_options: Path | None,
+    model_cache: Path | None,
+    no_model_cache: bool,
 ) -> None:
     """Serve an image classifier over HTTP until it is told to end by SIGTERM or Ctrl-C.
 
@@ -52,13 +67,43 @@ def command(
     """
     _check_extras()
     gc.enable()  # off for commands that end soon
-    from runbook.service.classifier import PROVIDERS, Runtime
+    from runbook.service.graphcache import GraphCache, usual_folder
     from runbook.service.server import Wish, run_service
 
-    names = tuple(name.strip().upper() for name in providers.split(","))
-    if wrong := [name for name in names if name not in PROVIDERS]:
+    if no_model_cache and model_cache:
+        raise click.UsageError("--model-cache and --no-model-cache exclude each other")
+    kept = None if no_model_cache else GraphCache((model_cache or usual_folder()).absolute())
+    if session_options:
+        _only_once(ctx, "threads", "providers")
+    runtime = _recommended(session_options) if session_options else _runtime(threads, providers)
+    run_service(Wish(model, port, host, env_file, log, pid_file, replace(runtime, kept=kept)), _tell)
+
+
+def _only_once(ctx: click.Context, *names: str) -> None:
+    """Refuse what the file says already."""
+    for name in names:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--session-options says what --{name} would say; write it in the file")
+
+
+def _recommended(file: Path) -> Runtime:
+    from runbook.service.classifier import Runtime
+    from runbook.service.recommended import read_recommendation
+
+    found = read_recommendation(file)
+    return Runtime(found.options, found.providers, strict=True)
+
+
+def _runtime(threads: int, providers: str) -> Runtime:
+    from runbook.service.classifier import Runtime
+    from runbook.service.recommended import SessionOptions
+    from runbook.service.sessions import PROVIDERS
+
+    known = {name.upper(): name for name in PROVIDERS}
+    words = [name.strip() for name in providers.split(",")]
+    if wrong := [name for name in words if name.upper() not in known]:
         raise click.BadParameter(f"{wrong[0]!r} is unknown; known are {', '.join(PROVIDERS)}", param_hint="--providers")
-    run_service(Wish(model, port, host, env_file, log, pid_file, Runtime(threads, names)), _tell)
+    return Runtime(SessionOptions(threads=threads), tuple(known[name.upper()] for name in words))
 
 
 def _check_extras() -> None:

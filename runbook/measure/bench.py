@@ -139,6 +139,7 @@ def _candidate(asked: Mapping[str, Any], told: Mapping[str, Any], peak: int) -> 
         "providers": {name: told[name] for name in ("asked", "given", "lacking")},
         "inputs": told["inputs"],
         "load_seconds": told["load_seconds"],
+        **({"graph": told["graph"]} if "graph" in told else {}),
         "peak_bytes": peak,
     }
 

@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
+from runbook.checkup.models import try_providers
 from runbook.measure import machine
 from runbook.measure.bench import MOST_CALLS, compared
 from runbook.measure.crew import Hand
-from runbook.measure.ortengine import PROVIDERS
 from runbook.measure.refusals import Refused
 from runbook.measure.rounds import Samples, interleaved
 from runbook.measure.statistics import mean_with_interval
 from runbook.measure.telling import compared_table, table, tell
+from runbook.service.sessions import PROVIDERS
 
 FIRST, KEPT, HEAT = 2, 3, 8  # rounds of the first rung; one in so many goes on; configurations loaded at a time
 SEARCHED = 0.7  # the share of the budget that the search may take; the rest is the final's
@@ -27,13 +29,21 @@ Configuration = dict[str, Any]
 Heat = Callable[[Sequence[int], int], Mapping[int, Sequence[float]]]
 
 
-def space(asked: Mapping[str, Any], available: Sequence[str]) -> tuple[list[Configuration], list[str]]:
-    """Give every configuration that makes sense here, and say what was left out."""
+def space(
+    asked: Mapping[str, Any], available: Sequence[str], why: Mapping[str, str | None] = MappingProxyType({})
+) -> tuple[list[Configuration], list[str]]:
+    """Give every configuration that makes sense here, and say what was left out; `why` a listed provider is no use."""
     notes, found = [], []
     for providers in asked["providers"]:
         lacking = [name for name in providers if PROVIDERS[name] not in available]
         if lacking:
-            notes.append(f"{','.join(providers)} is skipped: {' and '.join(lacking)} is not to be had here")
+            reasons = "; ".join(reason for name in lacking if (reason := why.get(PROVIDERS[name])))
+            text = f"{' and '.join(lacking)} is not to be had here{f' ({reasons})' if reasons else ''}"
+            if asked.get("require"):
+                raise Refused(
+                    f"{','.join(providers)} was required, and {text}", hint="`runbook doctor` says what to do"
+                )
+            notes.append(f"{','.join(providers)} is skipped: {text}")
             continue
         workspaces = asked["workspace"] if "CUDA" in providers else [None]
         names = ("level", "threads", "spinning", "parallel", "inter_threads", "arena")
@@ -44,6 +54,8 @@ def space(asked: Mapping[str, Any], available: Sequence[str]) -> tuple[list[Conf
             if options["inter_threads"] and not options["parallel"]:
                 continue  # these threads are for parallel execution only
             found.append({"providers": list(providers), "options": options})
+    if PROVIDERS["TensorRT"] in available and not any("TensorRT" in one for one in asked["providers"]):
+        notes.append("TensorRT is there and was not asked for: `providers: ['TensorRT,CUDA', CUDA, CPU]`")
     if not found:
         raise Refused("nothing is left to try", hint="; ".join(notes) or "give more `levels` or `threads`")
     return found, notes
@@ -70,9 +82,7 @@ def halve(count: int, run: Heat, *, over: Callable[[], bool] = lambda: False) ->
 
 def optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Search, prove the winner against the default in processes of their own, and give the report."""
-    import onnxruntime as ort
-
-    tried, notes = space(asked, ort.get_available_providers())
+    tried, notes = space(asked, *_providers(asked))
     before = machine.moment()
     tell(f"{len(tried)} configurations, {asked['budget']:g} s")
     winner, rungs, calls = _search(asked, tried, notes)
@@ -104,6 +114,17 @@ def optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
     tell(_ranking(tried, rungs))
     tell(compared_table([found]))
     return report
+
+
+def _providers(asked: Mapping[str, Any]) -> tuple[Sequence[str], Mapping[str, str | None]]:
+    """Give the providers that can be used, and what is wrong with the rest: sessions would silently run elsewhere."""
+    import onnxruntime as ort
+
+    listed = ort.get_available_providers()
+    if not {PROVIDERS[name] for one in asked["providers"] for name in one} & set(listed) - {PROVIDERS["CPU"]}:
+        return listed, {}
+    tried = try_providers()
+    return tried.usable, tried.troubles
 
 
 def _search(

@@ -66,4 +66,5 @@ def about_model(model: Classifier, worker: str) -> dict[str, Any]:
         "takes_images": model.preprocessing is not None,
         "files": [{"name": name, "sha256": digest} for name, digest in model.file.pieces],
         "providers": model.session.get_providers(),
+        "session": {"options": model.options.model_dump(), "graph": "kept" if model.cached else "made"},
     }

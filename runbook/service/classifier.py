@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from PIL import Image
 from pydantic import ValidationError
 
+from runbook.service.graphcache import GraphCache
 from runbook.service.onnxfile import ModelFile, read_model
 from runbook.service.preprocessing import Preprocessing, from_shape
+from runbook.service.recommended import SessionOptions
 from runbook.service.refusals import Refused
+from runbook.service.sessions import Opened, open_session
 
 TYPES = {
     "tensor(float)": "float32",
@@ -25,16 +27,20 @@ TYPES = {
     "tensor(double)": "float64",
     "tensor(uint8)": "uint8",
 }
-PROVIDERS = {"CPU": "CPUExecutionProvider", "CUDA": "CUDAExecutionProvider"}
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """How models are run: `threads` for one prediction (0: the runtime's choice), and where, by preference."""
+    """How models are run: with which options, and where, by preference.
 
-    threads: int = 1
+    `strict` refuses a model that is given other providers; `kept` is where optimised graphs are kept.
+    """
+
+    options: SessionOptions = field(default_factory=lambda: SessionOptions(threads=1))
     providers: tuple[str, ...] = ("CPU",)
+    strict: bool = False
+    kept: GraphCache | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,9 @@ class Classifier:
     """A loaded model. `shape` is that of one input, without the batch dimension; a `batched` one takes several."""
 
     file: ModelFile
-    session: ort.InferenceSession
+    session: Any
+    options: SessionOptions
+    cached: bool
     input_name: str
     dtype: str
     shape: tuple[int, ...]
@@ -85,7 +93,8 @@ class Classifier:
 def load_classifier(path: Path, runtime: Runtime) -> Classifier:
     """Load a model; Refused says what is wrong with the file."""
     file, content = read_model(path)
-    session = _session(path, os.fspath(path) if content is None else content, runtime)
+    opened = _opened(file, os.fspath(path) if content is None else content, runtime)
+    session = opened.session
     if content is None:
         file.confirm()
     about = session.get_modelmeta().custom_metadata_map
@@ -94,6 +103,8 @@ def load_classifier(path: Path, runtime: Runtime) -> Classifier:
     return Classifier(
         file=file,
         session=session,
+        options=runtime.options,
+        cached=opened.cached,
         input_name=name,
         dtype=dtype,
         shape=shape,
@@ -105,29 +116,26 @@ def load_classifier(path: Path, runtime: Runtime) -> Classifier:
     )
 
 
-def _session(path: Path, source: str | bytes, runtime: Runtime) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = runtime.threads
-    options.log_severity_level = 4  # what it would print is in the exception
-    for kind in ("intra_op", "inter_op"):  # idle threads that spin steal the cores of everything else
-        options.add_session_config_entry(f"session.{kind}.allow_spinning", "0")
-    here = ort.get_available_providers()
-    wanted = [PROVIDERS[name] for name in runtime.providers]
+def _opened(file: ModelFile, source: str | bytes, runtime: Runtime) -> Opened:
+    options = runtime.options.model_dump()
     try:
-        session = ort.InferenceSession(source, options, providers=[one for one in wanted if one in here] or here[-1:])
+        opened = open_session(source, options, runtime.providers, kept=runtime.kept, sha256=file.sha256)
     except Exception as error:  # its exceptions have no common class of their own
         reason = str(error).replace("\n", " ")[:300]
-        text = f"{path} cannot be loaded: it is damaged or no ONNX model, or one for a newer ONNX Runtime: {reason}"
+        text = (
+            f"{file.path} cannot be loaded: it is damaged or no ONNX model, or one for a newer ONNX Runtime: {reason}"
+        )
         raise Refused(text, code="damaged") from error
-    used = session.get_providers()
-    lacking = [one for one in wanted if one not in used]
+    lacking, given = ", ".join(opened.lacking), ", ".join(opened.given)
+    if lacking and runtime.strict:
+        raise Refused(f"the session options ask for {lacking}, and ONNX Runtime gave {given}", code="provider")
     if lacking:  # the runtime goes on without a word
-        about = {"event": "provider_fallback", "providers": used}
-        log.warning("%s not to be had, the model runs on %s", ", ".join(lacking), ", ".join(used), extra=about)
-    return session
+        about = {"event": "provider_fallback", "providers": opened.given}
+        log.warning("%s not to be had, the model runs on %s", lacking, given, extra=about)
+    return opened
 
 
-def _input(path: Path, session: ort.InferenceSession) -> tuple[str, str, tuple[int, ...], bool]:
+def _input(path: Path, session: Any) -> tuple[str, str, tuple[int, ...], bool]:
     found = session.get_inputs()
     if len(found) != 1:
         raise Refused(f"{path} takes {len(found)} inputs; an image classifier takes one", code="unsuitable")
@@ -142,7 +150,7 @@ def _input(path: Path, session: ort.InferenceSession) -> tuple[str, str, tuple[i
     return one.name, TYPES[one.type], tuple(shape), not isinstance(batch, int)
 
 
-def _output(path: Path, session: ort.InferenceSession) -> tuple[str, int]:
+def _output(path: Path, session: Any) -> tuple[str, int]:
     """Give the output with a score for each class: the first of numbers with two dimensions."""
     for one in session.get_outputs():
         if one.type in TYPES and one.shape and len(one.shape) == 2 and isinstance(one.shape[1], int):

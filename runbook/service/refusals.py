@@ -9,6 +9,7 @@ STATUS = {
     "damaged": 422,
     "unsuitable": 422,
     "class_mismatch": 422,
+    "provider": 409,
     "changed": 409,
     "busy": 409,
     "timeout": 504,

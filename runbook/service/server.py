@@ -30,6 +30,7 @@ HINTS = {
     "missing": "check the path for a typing error",
     "unreadable": "check the permissions of the file and of its folders",
     "damaged": "copy the file again, and compare its SHA-256 with the original's",
+    "provider": "run ort.optimize on this machine; `runbook doctor` says why a provider is not to be had",
 }
 NOT_A_CLASSIFIER = "the service wants an image classifier: one input, one output of a score for each class"
 log = logging.getLogger(__name__)
@@ -63,6 +64,10 @@ def run_service(wish: Wish, tell: Callable[[str], None]) -> None:
     with logging_to(wish.log, redactor) as writer, reopened_by_signal(writer):
         for text in warnings:
             log.warning(text, extra={"event": "settings"})
+        options = {"level": wish.runtime.options.level, **wish.runtime.options.model_dump(exclude_defaults=True)}
+        words = ", ".join(f"{name} {value}" for name, value in options.items())
+        about = {"event": "session", "options": options}
+        log.info("models run on %s: %s", ", ".join(wish.runtime.providers), words, extra=about)
         with bound(wish.host, wish.port) as listener:
             api = Api(Path(os.path.abspath(model)), settings, wish.runtime, Metrics())
             try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from runbook.changes import Found
 from runbook.errors import TaskFailed
@@ -68,6 +68,20 @@ class Candidate(Params):
     engine: Engine | None = Field(None, description="by the file's name without it")
     providers: Providers | None = Field(None, description="where it is run, by preference")
     options: Options = Field(default_factory=Options, description="session options, as `{threads: 1, level: basic}`")
+    session_options: Path | None = Field(
+        None, description="the report of `ort.optimize`, in place of `providers` and `options`"
+    )
+    cache: bool = Field(
+        False, description="load it by the optimised graph that is kept on this machine, as the service does"
+    )
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        if self.session_options is not None and self.model_fields_set & {"providers", "options"}:
+            raise ValueError("`session_options` says what `providers` and `options` would say: write one or the other")
+        if self.kind == "torch" and (self.cache or self.session_options is not None):
+            raise ValueError("`cache` and `session_options` are ONNX Runtime's: leave them out for the engine torch")
+        return self
 
     @property
     def kind(self) -> Engine:
@@ -157,6 +171,7 @@ def asked(host: Host, candidates: Iterable[tuple[str, Candidate]], providers: tu
             **file_of(host, one.model),
             "providers": list(one.providers or providers),
             "options": one.options.model_dump(),
+            **({"cache": True} if one.cache else {}),
         }
         for name, one in chosen
     ]

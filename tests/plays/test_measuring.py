@@ -1,5 +1,6 @@
 """bench.yml, optimize.yml and quantize.yml on a small real model."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_a_session_is_optimised(model, tmp_path):
     run = play(plan_of("optimize.yml", {"model": str(model), "budget": "1s", "report": f"{tmp_path}/ort.json"}))
     assert run["status"] == "ok"
     assert run["steps"][1]["data"]["msg"]["model"] == str(model)
+    found = {"model": str(model), "batches": "1", "session_options": f"{tmp_path}/ort.json"}
+    measured = play(plan_of("bench.yml", {**found, "report": f"{tmp_path}/bench.json"}))
+    assert measured["status"] == "ok"
+    (told,) = json.loads((tmp_path / "bench.json").read_text())["candidates"]
+    best = run["steps"][1]["data"]["msg"]
+    assert told["providers"]["asked"] == best["providers"]
+    assert {**told["options"], **best["options"]} == told["options"]
 
 
 def test_a_model_is_quantised_once(model):

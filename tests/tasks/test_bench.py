@@ -5,9 +5,11 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import jsonschema
+import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
@@ -16,6 +18,7 @@ from runbook.errors import TaskFailed
 from runbook.host import Overlay
 from runbook.measure import drawing, ortengine, plot
 from runbook.measure.bench import _at_target
+from runbook.service import sessions
 from runbook.service.digits import write_samples
 from tests.measuring import QUICK, write_mlp
 from tests.releasing import host_at, played
@@ -190,7 +193,7 @@ def test_peak_memory_is_the_process_s_own():
 
 def test_the_options_that_are_built():
     """Those of CUDA too, which this machine may not have."""
-    made = ortengine.session_options(
+    made = sessions.session_options(
         {
             "level": "layout",
             "threads": 3,
@@ -209,9 +212,80 @@ def test_the_options_that_are_built():
     here = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     options = {"workspace": True, "cuda_graph": True}
     cuda = ("CUDAExecutionProvider", {"cudnn_conv_use_max_workspace": "1", "enable_cuda_graph": "1"})
-    assert ortengine.provider_list(["CUDA", "CPU"], options, here) == [cuda, "CPUExecutionProvider"]
-    assert ortengine.provider_list(["TensorRT"], {}, here) == ["TensorrtExecutionProvider"]
-    assert ortengine.provider_list(["CUDA"], options, ["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+    assert sessions.provider_list(["CUDA", "CPU"], options, here) == [cuda, "CPUExecutionProvider"]
+    assert sessions.provider_list(["TensorRT"], {}, here) == ["TensorrtExecutionProvider"]
+    assert sessions.provider_list(["CUDA"], options, ["CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+
+
+class Recorder:
+    """A session on a GPU as far as it is spoken to, and what stands for its memory there."""
+
+    def __init__(self):
+        self.said = []
+
+    def get_providers(self):
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def get_outputs(self):
+        return [SimpleNamespace(name="scores")]
+
+    def io_binding(self):
+        return self
+
+    def run(self, names, feed, options):
+        self.said.append(("run", names, options.get_run_config_entry("gpu_graph_id")))
+        return [np.zeros((len(feed["image"]), 10), np.float32)]
+
+    def run_with_iobinding(self, binding, options=None):
+        assert binding is self
+        self.said.append(("bound run", options and options.get_run_config_entry("gpu_graph_id")))
+
+    def __getattr__(self, name):
+        return lambda *args: self.said.append((name, *args))
+
+
+def spoken(monkeypatch, *, cuda_graph: bool) -> list[tuple]:
+    session = Recorder()
+    place = SimpleNamespace(
+        ortvalue_from_numpy=lambda array, *where: ("copy", array.shape, *where),
+        ortvalue_from_shape_and_type=lambda shape, kind, *where: ("room", shape, np.dtype(kind).name, *where),
+    )
+    monkeypatch.setattr(onnxruntime, "OrtValue", place)
+    model = ortengine.OrtModel("m.onnx", session, [], None, {}, cuda_graph)
+    call = model.call({"image": np.ones((4, 3), np.float32)})
+    call()
+    call()
+    return session.said
+
+
+def test_on_a_gpu_inputs_and_outputs_are_bound_once(monkeypatch):
+    said = spoken(monkeypatch, cuda_graph=False)
+    assert [one[0] for one in said] == ["bind_cpu_input", "bind_output", "bound run", "bound run"]
+    assert said[1] == ("bind_output", "scores")
+
+
+def test_a_cuda_graph_has_places_of_its_own_for_each_batch(monkeypatch):
+    assert spoken(monkeypatch, cuda_graph=True) == [
+        ("run", ["scores"], "-1"),
+        ("bind_ortvalue_input", "image", ("copy", (4, 3), "cuda", 0)),
+        ("bind_ortvalue_output", "scores", ("room", (4, 10), "float32", "cuda", 0)),
+        ("bound run", "4"),
+        ("bound run", "4"),
+    ]
+
+
+def test_the_libraries_that_pip_has_brought_are_loaded_before_a_session_on_a_gpu(tmp_path, monkeypatch, capsys):
+    loaded = []
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: loaded.append(print("Failed to load libcublas")))
+    sessions._preload.cache_clear()
+    model = str(write_mlp(tmp_path / "model.onnx"))
+    sessions.open_session(model, {}, ["CPU"])
+    assert loaded == []
+    for _ in range(2):
+        sessions.open_session(model, {}, ["CUDA", "CPU"])
+    assert len(loaded) == 1
+    assert capsys.readouterr().out == "", "the service's stdout has one line"
+    sessions._preload.cache_clear()
 
 
 def test_the_best_throughput_within_the_target():

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import onnxruntime
 import pytest
 
+from runbook.checkup.models import Tried
 from runbook.errors import TaskFailed
 from runbook.measure import optimising
 from runbook.measure.optimising import FIRST, described, halve, space
@@ -43,6 +45,45 @@ def test_the_space_leaves_out_what_makes_no_sense():
     ]
     with pytest.raises(Refused, match="nothing is left to try"):
         space({**ASKED, "providers": [["CUDA"]]}, HERE)
+
+
+WITH_GPU = ["TensorrtExecutionProvider", "CUDAExecutionProvider", *HERE]
+
+
+def test_a_provider_that_is_required_fails_before_anything_is_measured(tmp_path):
+    asked = {**ASKED, "require": True, "providers": [["CUDA", "CPU"], ["CPU"]]}
+    why = {"CUDAExecutionProvider": "libcublas.so.13: not found"}
+    with pytest.raises(Refused) as refused:
+        space(asked, HERE, why)
+    assert refused.value.text == "CUDA,CPU was required, and CUDA is not to be had here (libcublas.so.13: not found)"
+    assert len(space(asked, WITH_GPU)[0]) == 18
+    assert space({**asked, "require": False}, HERE, why)[1] == [
+        "CUDA,CPU is skipped: CUDA is not to be had here (libcublas.so.13: not found)"
+    ]
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this may be a machine with a GPU")
+    write_mlp(tmp_path / "model.onnx")
+    with pytest.raises(TaskFailed, match="CUDA was required, and CUDA is not to be had here"):
+        played("ort.optimize", host_at(tmp_path), model="model.onnx", require=True)
+    assert not (tmp_path / "reports/ort_bench.json").exists()
+
+
+def test_tensorrt_is_named_where_it_is(tmp_path):
+    left_out = space(ASKED, WITH_GPU)[1]
+    assert left_out == ["TensorRT is there and was not asked for: `providers: ['TensorRT,CUDA', CUDA, CPU]`"]
+    found, notes = space({**ASKED, "providers": [["TensorRT", "CUDA"]]}, WITH_GPU)
+    assert (len(found), notes) == (12, [])
+
+
+def test_what_is_listed_and_no_use_is_not_searched(monkeypatch):
+    """A session would run on the CPU in silence, and be taken for one on the GPU."""
+    told = Tried(WITH_GPU[1:], {"CUDAExecutionProvider": "no driver", "CPUExecutionProvider": None})
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: WITH_GPU[1:])
+    monkeypatch.setattr(optimising, "try_providers", lambda: told)
+    asked = {**ASKED, "providers": [["CUDA"], ["CPU"]]}
+    assert space(asked, *optimising._providers(asked))[1] == ["CUDA is skipped: CUDA is not to be had here (no driver)"]
+    monkeypatch.setattr(optimising, "try_providers", lambda: pytest.fail("nobody asks for it"))
+    assert optimising._providers(ASKED) == (WITH_GPU[1:], {})
 
 
 def search(seed: int, count: int = 24, noise: float = 0.15):

@@ -97,7 +97,7 @@ def test_a_pid_file_that_cannot_be_written_is_told(digits, tmp_path):
 
 def test_wrong_options_are_told(digits):
     done = start("--model", digits.good, "--providers", "CUDA,TPU")
-    assert (done.returncode, "'TPU' is unknown; known are CPU, CUDA" in done.stderr) == (2, True)
+    assert (done.returncode, "'TPU' is unknown; known are CPU, CUDA, TensorRT" in done.stderr) == (2, True)
 
 
 def test_packages_that_are_not_installed_are_named_with_their_extra(digits, tmp_path):
