@@ -47,41 +47,58 @@ def open_session(
 
     With a cache, and the SHA-256 of the bytes, the optimised graph is taken from there, or put there for next time.
     """
-    import onnxruntime as ort
-
     if set(wanted) - {"CPU"}:
         _preload()
-    providers = provider_list(wanted, options, ort.get_available_providers())
-
-    def opened(source: str | bytes, made: Any, *, cached: bool) -> Opened:
-        session = ort.InferenceSession(source, made, providers=providers)
-        given = session.get_providers()
-        return Opened(session, given, [name for name in wanted if PROVIDERS[name] not in given], cached)
-
     key = None
     if kept is not None and isinstance(source, bytes) and len(source) <= kept.largest and sha256 is not None:
         key = kept.key(sha256, options, wanted)
-    if kept is None or key is None:
-        return opened(source, session_options(options), cached=False)
-    if (graph := kept.get(key)) is not None:
-        try:
-            found = opened(graph, session_options({**options, "level": "disable_all"}), cached=True)
-        except Exception:  # noqa: BLE001 - its exceptions have no common class; what it does not take is made anew
-            kept.drop(key)
-        else:
-            if not found.lacking:
-                return found
+    if kept is not None and key is not None:
+        found = _taken(kept, key, options, wanted) or _put(kept, key, source, options, wanted)
+        if found is not None:
+            return found
+    return _opened(source, session_options(options), options, wanted)
+
+
+def _opened(
+    source: str | bytes, made: Any, options: Mapping[str, Any], wanted: Sequence[str], *, cached: bool = False
+) -> Opened:
+    import onnxruntime as ort
+
+    providers = provider_list(wanted, options, ort.get_available_providers())
+    session = ort.InferenceSession(source, made, providers=providers)
+    given = session.get_providers()
+    return Opened(session, given, [name for name in wanted if PROVIDERS[name] not in given], cached)
+
+
+def _taken(kept: GraphCache, key: str, options: Mapping[str, Any], wanted: Sequence[str]) -> Opened | None:
+    """Open a kept graph, which is optimised already; None where there is none that is taken."""
+    graph = kept.get(key)
+    if graph is None:
+        return None
+    try:
+        made = session_options({**options, "level": "disable_all"})
+        found = _opened(graph, made, options, wanted, cached=True)
+    except Exception:  # noqa: BLE001 - its exceptions have no common class; what it does not take is made anew
+        kept.drop(key)
+        return None
+    return None if found.lacking else found
+
+
+def _put(
+    kept: GraphCache, key: str, source: str | bytes, options: Mapping[str, Any], wanted: Sequence[str]
+) -> Opened | None:
+    """Open a model and keep its graph; None where that fails, be it for the model or for the place."""
     try:
         with kept.room(key) as spare:
             made = session_options(options)
             if spare is not None:
                 made.optimized_model_filepath = str(spare)
-            found = opened(source, made, cached=False)
+            found = _opened(source, made, options, wanted)
             if found.lacking and spare is not None:  # the graph is not what it would be with what was asked for
                 spare.unlink(missing_ok=True)
             return found
-    except Exception:  # noqa: BLE001 - it may be that the graph could not be written: then without
-        return opened(source, session_options(options), cached=False)
+    except Exception:  # noqa: BLE001 - without keeping it is tried once more, and what is wrong with the model told
+        return None
 
 
 def session_options(options: Mapping[str, Any]) -> Any:
