@@ -39,7 +39,8 @@ def extras(_home: Path) -> Iterator[Finding]:
 
     users = defaultdict(list, {"serve": ["`runbook service`"]})
     for summary in sorted(set(Registry().summaries())):
-        users[summary.extra].append(summary.name)
+        for extra in summary.extra.split(","):
+            users[extra].append(summary.name)
     for extra, modules in MODULES.items():
         name = f"extra {extra}"
         lacking = [module for module in modules if not _there(module)]

@@ -180,7 +180,7 @@ def test_libraries_that_are_missing_and_what_asks_for_them(tmp_path):
             import importlib.util, sys
             sys.modules["yaml._yaml"] = sys.modules["isal.igzip"] = None
             find = importlib.util.find_spec
-            lacking = {"onnx", "torch", "uvicorn"}
+            lacking = {"onnx", "torch", "onnxscript", "uvicorn"}
             importlib.util.find_spec = lambda name, *rest: None if name in lacking else find(name, *rest)
         """)
     )
@@ -188,9 +188,10 @@ def test_libraries_that_are_missing_and_what_asks_for_them(tmp_path):
     assert [found[name]["status"] for name in ("libyaml", "isal")] == ["warn", "fail"]
     assert found["extra onnx"]["status"] == "warn"
     assert found["extra onnx"]["text"].startswith("onnx not installed; asked for by bench.gate, bench.infer, ")
+    assert "onnx.export" in found["extra onnx"]["text"]
     assert "ort.optimize" in found["extra onnx"]["text"]
     assert found["extra onnx"]["hint"] == "pip install 'runbook[onnx]', or [gpu] for an NVIDIA GPU"
-    assert found["extra torch"]["text"] == "torch not installed; asked for by onnx.export"
+    assert found["extra torch"]["text"] == "torch and onnxscript not installed; asked for by onnx.export"
     assert found["extra serve"]["text"] == "uvicorn not installed; asked for by `runbook service`"
 
 
