@@ -9,6 +9,7 @@ from typing import Any
 from runbook import events as ev
 from runbook.report import COUNTED, Counts
 from runbook.units import Duration
+from runbook.unknown import Unknown
 
 Line = tuple[str, str]
 DEEP, DEEPER = " " * 6, " " * 8
@@ -140,8 +141,8 @@ def said_of(result: ev.Result) -> str:
     if result.reason is not None and result.status in {"ok", "changed"}:
         return result.reason
     said = (result.data or {}).get("msg") if result.items is None and result.status != "skipped" else None
-    if said is None or isinstance(said, str):
-        return said or ""
+    if said is None or isinstance(said, str | Unknown):  # what only a run can tell is not said in a check
+        return said if isinstance(said, str) else ""
     return json.dumps(_plain(said), indent=2, ensure_ascii=False)
 
 

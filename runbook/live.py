@@ -14,6 +14,8 @@ from runbook.lines import clean, listed
 from runbook.report import Key
 from runbook.units import human_bytes
 
+SAID = 48  # characters of a process's last line that are shown beside its step
+
 STYLES = {
     "head": "bold",
     "ok": "green",
@@ -68,6 +70,8 @@ class LiveConsole(PlainConsole):
                 self._work(step)
             case ev.Progress():
                 self._far(event)
+            case ev.Output(step, _, line) if self._crowd is None and self.verbosity <= 0:
+                self._say(step, line)
             case ev.StepFinished(result):
                 task = self._tasks.pop((result.step.index, result.step.host), None)
                 if task is not None:
@@ -107,6 +111,12 @@ class LiveConsole(PlainConsole):
             self._at_work.pop(step.host, None)
             self._progress.advance(task)
         self._progress.update(task, far=clean(listed([*self._at_work], 3)))
+
+    def _say(self, step: ev.StepId, line: str) -> None:
+        """Show what the step's process said last: with -v it has a line of its own instead."""
+        said = clean(line.rstrip().rpartition("\r")[2].strip())
+        if said:
+            self._progress.update(self._work(step), far=said if len(said) <= SAID else f"{said[:SAID]}…")
 
     def _far(self, event: ev.Progress) -> None:
         if self._crowd is not None:

@@ -99,6 +99,7 @@ class Infer(Measured):
         "comparisons": "for each other candidate (b) against the first (a): batch, ratio, interval, verdict, noisy",
         "at_target": "for each candidate the best throughput within `latency_target`, with its batch and p95",
         "notes": "fallbacks of providers, and noise",
+        "msg": "the tables that are shown",
     },
 )
 def infer(want: Infer, host: Host) -> Plan:
@@ -138,6 +139,7 @@ def infer(want: Infer, host: Host) -> Plan:
         "comparisons": made.outcome["comparisons"],
         "at_target": made.outcome["at_target"],
         "notes": made.outcome["notes"],
+        "msg": made.outcome["table"],
     }
 
 
@@ -167,6 +169,7 @@ class Gate(Measured):
         "comparisons": "for each batch the new one (b) against the old one (a): ratio, interval, verdict",
         "passed": "true: a new one that is slower fails the step",
         "notes": "fallbacks of providers, and noise",
+        "msg": "the tables that are shown",
     },
 )
 def gate(want: Gate, host: Host) -> Plan:
@@ -202,6 +205,7 @@ def gate(want: Gate, host: Host) -> Plan:
         "comparisons": made.outcome["comparisons"],
         "passed": after(made, lambda found: _passed(found["comparisons"], want.max_slower)),
         "notes": made.outcome["notes"],
+        "msg": made.outcome["table"],
     }
 
 

@@ -11,15 +11,13 @@ from typing import Any
 
 from runbook.console import say
 from runbook.measure.refusals import Refused
-from runbook.measure.telling import bench_tables, tell
+from runbook.measure.telling import bench_tables
 
 
 def _bench(asked: Mapping[str, Any]) -> dict[str, Any]:
     from runbook.measure.bench import bench
 
-    report = bench(asked)
-    tell(bench_tables(report))
-    return report
+    return bench(asked)
 
 
 def _plot(asked: Mapping[str, Any]) -> str | bytes:
@@ -80,7 +78,7 @@ def rounded(value: Any) -> Any:
 
 
 def main() -> None:
-    """Do the job: what it makes goes to the file `out`, or on stdout without one; a refusal goes there too."""
+    """Do the job: what it makes goes to the file `out`, or on stdout without one; refusals and tables go there too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary folders are cleared away
     asked = json.load(sys.stdin)
     try:
@@ -89,6 +87,8 @@ def main() -> None:
         say(json.dumps({"refused": refused.text, "hint": refused.hint}), sys.stdout)
         return
     if asked["out"]:
+        table = bench_tables(made) if asked["job"] == "bench" else None
+        say(json.dumps({"table": table}), sys.stdout)
         text = made if isinstance(made, str | bytes) else json.dumps(rounded(made), indent=2) + "\n"
         Path(asked["out"]).write_bytes(text.encode() if isinstance(text, str) else text)
     else:

@@ -11,7 +11,7 @@ from runbook.measure.crew import Hand
 from runbook.measure.feeds import Input, allowed_batch
 from runbook.measure.judging import unlike
 from runbook.measure.refusals import Refused
-from runbook.measure.rounds import Samples, interleaved
+from runbook.measure.rounds import Block, Samples, interleaved
 from runbook.measure.statistics import latency, mean_with_interval, paired_ratio
 from runbook.measure.telling import tell
 
@@ -88,9 +88,11 @@ def _batch(hands: Mapping[str, Hand], asked: Mapping[str, Any], batch: int) -> d
         tell(f"batch {batch}: {name} takes about {warm['typical'] * 1e3:.3g} ms; {calls[name]} calls a block")
     tell(f"batch {batch}: {asked['rounds']} rounds")
     names = list(hands)
-    return interleaved(
-        names, asked["rounds"], lambda name: hands[name].block(name, batch, calls[name]), seed=asked.get("seed", 0)
-    )
+
+    def run(name: str) -> Block:
+        return hands[name].block(name, batch, calls[name])
+
+    return interleaved(names, asked["rounds"], run, seed=asked.get("seed", 0), what=f"batch {batch}: ")
 
 
 def _result(name: str, batch: int, samples: Samples) -> dict[str, Any]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from runbook.measure.telling import tell
+
+EVERY = 1.0  # seconds between two words on how far it is
 Contestant = TypeVar("Contestant")
 
 
@@ -54,11 +58,20 @@ def orders(contestants: Sequence[Contestant], rounds: int, seed: int = 0) -> Ite
 
 
 def interleaved(
-    contestants: Sequence[Contestant], rounds: int, run: Callable[[Contestant], Block], *, seed: int = 0
+    contestants: Sequence[Contestant],
+    rounds: int,
+    run: Callable[[Contestant], Block],
+    *,
+    seed: int = 0,
+    what: str = "",
 ) -> dict[Contestant, Samples]:
-    """Run a block of each contestant in every round."""
+    """Run a block of each contestant in every round; now and then it is told how far it is, after `what` it is."""
     found = {contestant: Samples() for contestant in contestants}
-    for order in orders(contestants, rounds, seed):
+    told = time.monotonic()
+    for number, order in enumerate(orders(contestants, rounds, seed), 1):
         for contestant in order:
             found[contestant].blocks.append(run(contestant))
+        if time.monotonic() - told >= EVERY:
+            told = time.monotonic()
+            tell(f"{what}round {number} of {rounds}")
     return found

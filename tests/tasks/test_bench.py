@@ -70,6 +70,9 @@ def test_candidates_are_measured_and_compared(tmp_path, model):
         assert one["interval"][0] <= one["ratio"] <= one["interval"][1]
         assert one["ratio"] < 1  # it has two hundred times the work
     assert [one["candidate"] for one in data["at_target"]] == ["a", "b"]
+    shown = ("Latency and throughput", "The most within 10000 ms", "Candidates", "Compared in paired rounds")
+    assert [line for line in data["msg"].splitlines() if line in shown] == list(shown)
+    assert "table" not in report
     assert all(one["peak_bytes"] > 2**20 and len(one["sha256"]) == 64 for one in report["candidates"])
     picture = ET.parse(data["plot"]).getroot()
     words = {one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")}

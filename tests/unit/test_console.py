@@ -18,6 +18,7 @@ from runbook.errors import Where
 from runbook.lines import duration, table
 from runbook.live import LiveConsole
 from runbook.screens import for_terminal
+from runbook.unknown import Unknown
 
 ROOT = Path(__file__).parents[2]
 ONE = replace(STARTED, hosts=("web1",))
@@ -233,6 +234,11 @@ def test_diffs_output_and_data_are_shown_when_asked_for():
     assert '      data: {"rc": 0}\n' in loud
 
 
+def test_what_only_a_run_can_tell_is_not_said_in_a_check():
+    unknown = result(1, "changed", data={"msg": Unknown("depends on step 1")})
+    assert told(ONE, unknown).splitlines()[1:] == ["  1 changed      step 1  (250ms)"]
+
+
 def test_quiet_says_nothing_of_success_and_of_forgiven_failures():
     events = [event for event in a_run()[:-1] if event != a_run()[8]]
     assert told(*events, DONE, verbosity=-1, report="/r") == ""
@@ -303,6 +309,10 @@ def test_the_live_display_shows_the_same_lines_unwrapped_in_colour_and_what_is_a
     tell._progress.refresh()
     assert "1/7 step 1" in stream.getvalue()
     assert "5MB of 10MB" in stream.getvalue()
+    tell(ev.Output(step(1), "stderr", "round 11 of 40\rround 12 of 40\x1b[2J"))
+    tell(ev.Output(step(1), "stderr", "  "))
+    tell._progress.refresh()
+    assert [task.fields["far"] for task in tell._progress.tasks] == ["round 12 of 40\\x1b[2J"]
     tell(result(1, "changed", changes=[{**WRITE, "target": long}]))
     tell(result(2, "failed", error=ev.Failure("E", "[red]no markup[/red]")))
     tell(DONE)

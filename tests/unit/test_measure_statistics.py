@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from runbook.measure import rounds
 from runbook.measure.machine import Moment, fingerprint, moment, noise
 from runbook.measure.rounds import Block, interleaved, orders
 from runbook.measure.statistics import Ratio, latency, mean_with_interval, paired_ratio, upper_bound
@@ -118,3 +119,12 @@ def test_a_busy_machine_is_called_noisy_and_why():
     assert busy["involuntary_switches_per_second"] == 125.0
     unknown = noise(Moment(0, None, None, None), Moment(1, None, None, None), 0, 0)
     assert (unknown["cpu_pressure"], unknown["noisy"]) == (None, False)
+
+
+def test_it_is_told_now_and_then_how_far_the_rounds_are(monkeypatch, capsys):
+    monkeypatch.setattr(rounds, "EVERY", 0)
+    interleaved(["a", "b"], 3, lambda _: Block((0.1,)), what="batch 8: ")
+    assert capsys.readouterr().err.splitlines() == [f"batch 8: round {number} of 3" for number in (1, 2, 3)]
+    monkeypatch.setattr(rounds, "EVERY", 60)
+    interleaved(["a", "b"], 3, lambda _: Block((0.1,)))
+    assert capsys.readouterr().err == ""
