@@ -102,6 +102,7 @@ class TaskSpec:
     `name` is what a step writes, `function` takes the params and a Host (a directive: the variables), `free` is the
     param that a bare text stands for, `returns` says what `register` gets, `reads` names the clients it may open, and
     `once` says that it runs on the first host, for all of them. `extra` names the optional dependencies it needs.
+    `affects` are the params that say what it changes, None for what changes nothing but files.
     """
 
     name: str
@@ -115,6 +116,7 @@ class TaskSpec:
     uses: Mapping[str, Use] = field(default_factory=dict)
     once: bool = False
     extra: str | None = None
+    affects: tuple[str, ...] | None = None
 
     def use_of(self, param: str) -> Use | None:
         """Say how a param is prepared, where it is not simply rendered."""
@@ -164,6 +166,7 @@ class _Declared:
     reads: tuple[str, ...]
     once: bool
     extra: str | None
+    affects: tuple[str, ...] | None
 
 
 Plugin = Callable[[Any, Any], Any]
@@ -181,6 +184,7 @@ def task(
     reads: tuple[str, ...] = (),
     once: bool = False,
     extra: str | None = None,
+    affects: tuple[str, ...] | None = None,
 ) -> Callable[[Plugin], Plugin]: ...
 def task(
     function: Plugin | None = None,
@@ -192,6 +196,7 @@ def task(
     reads: tuple[str, ...] = (),
     once: bool = False,
     extra: str | None = None,
+    affects: tuple[str, ...] | None = None,
 ) -> Any:
     """Declare a function a task: `domain.function` in playbooks.
 
@@ -204,7 +209,7 @@ def task(
     """
 
     def declare(plugin: Plugin) -> Plugin:
-        plugin.__task__ = _Declared(kind, name, free, returns or {}, reads, once, extra)  # type: ignore[attr-defined]
+        plugin.__task__ = _Declared(kind, name, free, returns or {}, reads, once, extra, affects)  # type: ignore[attr-defined]
         return plugin
 
     return declare if function is None else declare(function)
@@ -235,4 +240,5 @@ def declared(function: Any, domain: str) -> TaskSpec | None:
         _uses(params),
         declaration.once,
         declaration.extra,
+        declaration.affects,
     )

@@ -85,12 +85,13 @@ class Reload(Service):
 
 
 @task(
+    affects=("url",),
     returns={
         **RETURNS,
         "previous": "what was served before",
         "compared": "what was compared: `path and sha256`, `path` where the file is not seen from here, or `version`",
         "continuity": "requests, asked and failed (before, during, after), faults, backwards, median_ms, longest_ms",
-    }
+    },
 )
 def reload(want: Reload, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """Make a service serve another model, and prove that it does; nothing is sent where it serves that one already.

@@ -21,7 +21,7 @@ RETURNS = {"name": "the service", "provider": "who runs it: systemd, windows or 
 PROVIDERS: dict[Provider, Any] = {"systemd": systemd, "windows": windows, "process": process}
 
 
-@task(returns={**RETURNS, "pid": "of a process: its id, known after the run if it was started"})
+@task(affects=(), returns={**RETURNS, "pid": "of a process: its id, known after the run if it was started"})
 def start(want: Startable, host: Host) -> Plan:
     """Have a service running.
 
@@ -37,7 +37,7 @@ def start(want: Startable, host: Host) -> Plan:
     return {"name": want.name, "provider": provider, "pid": pid}
 
 
-@task(returns=RETURNS)
+@task(affects=(), returns=RETURNS)
 def stop(want: Service, host: Host) -> Plan:
     """Have a service stopped; a process that does not end in time is killed, with what it has started."""
     provider = chosen(host, want)
@@ -45,7 +45,7 @@ def stop(want: Service, host: Host) -> Plan:
     return {"name": want.name, "provider": provider}
 
 
-@task(kind="action", returns={**RETURNS, "pid": "of a process: its new id, known after the run"})
+@task(kind="action", affects=(), returns={**RETURNS, "pid": "of a process: its new id, known after the run"})
 def restart(want: Startable, host: Host) -> Plan:
     """Stop a service and start it again; one that is stopped is started."""
     provider = chosen(host, want)

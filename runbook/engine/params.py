@@ -23,7 +23,7 @@ def prepare(node: StepNode, view: Variables) -> Params:
     """Render and validate a step's params; a value that is not known yet makes the step unsure."""
     values: dict[str, Any] = {}
     for name, compiled in node.params.items():
-        value = _prepared(node, name, compiled, view)
+        value = prepared(node, name, compiled, view)
         if value is not OMIT:
             values[name] = value
     # a name of the user's own, which `set_fact` takes, may be given what is not known yet; a declared param may not
@@ -39,7 +39,7 @@ def prepare(node: StepNode, view: Variables) -> Params:
     return want
 
 
-def _prepared(node: StepNode, name: str, compiled: Any, view: Variables) -> Any:
+def prepared(node: StepNode, name: str, compiled: Any, view: Variables) -> Any:
     """Give a param's value as its use asks: as compiled, rendered, or as a file of the controller."""
     use = node.spec.use_of(name)
     if use in ("expression", "conditions", "vars file"):

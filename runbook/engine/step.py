@@ -14,6 +14,7 @@ from runbook.engine.loops import items_of, label_of, variables_of
 from runbook.engine.quiet import quieted, silent, undiffed
 from runbook.engine.stage import Stage
 from runbook.engine.state import Frame, HostState
+from runbook.engine.suspicion import cast
 from runbook.errors import StepError, Stopped, TaskFailed, Unsure
 from runbook.events import Event, Failure, ItemFinished, Result, Status, StepFinished, StepId, StepStarted
 from runbook.plan.model import StepNode
@@ -60,7 +61,7 @@ class StepRun:
         try:
             result = self._looped(view) if self.node.loop else self._single(view, None)
         except Unsure as unsure:
-            result = self._unsure(unsure)
+            result = self._unsure(unsure, view)
         except StepError as error:
             result = self._failed(error)
         except Stopped as stopped:
@@ -119,7 +120,7 @@ class StepRun:
                     return Result(self.id, "skipped", reason=f"when: {false}", data=self.register, item=item)
             result = attempt.until_done(view)
         except Unsure as unsure:
-            result = self._unsure(unsure)
+            result = self._unsure(unsure, view)
             self.register = Unknown(self._reason())
             result.changes, result.item = attempt.changes, item
             return result
@@ -175,7 +176,8 @@ class StepRun:
                 return None
             raise
 
-    def _unsure(self, unsure: Unsure) -> Result:
+    def _unsure(self, unsure: Unsure, view: Variables) -> Result:
+        cast(self, view)
         self.register = Unknown(self._reason())
         self.state.new_facts.update(dict.fromkeys(sets(self.node), self.register))
         data = None if unsure.now is None else {"as_things_are": f"it would fail: {unsure.now}"}

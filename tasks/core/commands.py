@@ -95,7 +95,7 @@ class Shell(Process):
     executable: str | None = Field(None, description="the full path of the shell; /bin/sh without it")
 
 
-@task(kind="action", free="cmd", returns=RETURNS)
+@task(kind="action", free="cmd", affects=("affects",), returns=RETURNS)
 def command(want: Command, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """Run a program, without a shell: pipes, `>` and `&&` mean nothing here.
 
@@ -109,7 +109,7 @@ def command(want: Command, host: Host) -> Generator[Change, None, dict[str, Any]
     return (yield from _run(want, host, RunCommand(run), list(argv)))
 
 
-@task(kind="action", free="cmd", returns=RETURNS)
+@task(kind="action", free="cmd", affects=("affects",), returns=RETURNS)
 def shell(want: Shell, host: Host) -> Generator[Change, None, dict[str, Any]]:
     """Run a line of shell, with its pipes and redirections.
 

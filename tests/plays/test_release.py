@@ -102,6 +102,9 @@ def test_a_release_serves_again_and_a_second_run_does_nothing(live):
     check = live.play("restore.yml", "--check", path=path)
     assert check.code == 0, check.out
     assert check.step("Unpack")["status"] == "changed"
+    for name in ("See that it is the one", "See that it predicts"):  # of the old model nothing is proven
+        step = check.step(name)
+        assert (step["status"], step["reason"]) == ("unsure", "depends on step 3 'Reload the service with the model'")
     assert not dest.exists()
     assert (live.served, named(live)) == ("good.onnx", str(live.digits.good))
 
@@ -172,6 +175,9 @@ def test_by_a_restart_too(tmp_path, digits_in):
     restart = shlex.join([sys.executable, str(tmp_path / "manage.py"), str(tmp_path), service.url])
     try:
         path = released(live, digits.older)
+        check = live.play("restore.yml", "--check", path=path, how="restart", restart=restart)
+        assert check.code == 0, check.out
+        assert check.step("See that it predicts")["status"] == "unsure"
         run = live.play("restore.yml", path=path, how="restart", restart=restart)
         assert run.code == 0, run.out
         assert run.step("Reload")["status"] == "skipped"

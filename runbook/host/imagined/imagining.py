@@ -55,3 +55,9 @@ def deliver(overlay: Overlay, parcel: Parcel) -> Any:
     forbid("deliver")
     overlay.check_deadline()
     return Unknown(overlay._reason)
+
+
+def suspect(overlay: Overlay, affects: tuple[str, ...] | None) -> None:
+    """Doubt what a step may change that could not be planned: URLs and paths, or everything."""
+    with overlay.lock:
+        overlay._cast_doubt(affects)
