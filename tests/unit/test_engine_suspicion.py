@@ -66,7 +66,11 @@ def test_a_command_that_may_not_be_run_is_taken_at_its_word(tmp_path, served, af
 
 def test_a_folder_that_is_named_is_unsure(tmp_path):
     (tmp_path / "there").mkdir()
-    maybe = {"name": "maybe", "command": {"cmd": "true", "affects": [str(tmp_path / "there")]}, "loop": "{{ asked.stdout_lines }}"}
+    maybe = {
+        "name": "maybe",
+        "command": {"cmd": "true", "affects": [str(tmp_path / "there")]},
+        "loop": "{{ asked.stdout_lines }}",
+    }
     _, inside, beside = checked(
         tmp_path,
         maybe,
