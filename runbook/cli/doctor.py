@@ -24,15 +24,16 @@ def command(state_dir: Path | None, as_json: bool) -> int:
     from runbook import __version__
     from runbook.checkup import examine
     from runbook.console import say
+    from runbook.lines import clean
     from runbook.store import state_dir as folder
 
     findings = []
     for one in examine(folder(state_dir)):
         findings.append(one)
         if not as_json:
-            say(f"{one.status:<4}  {one.name:<17}  {one.text}", sys.stdout)
+            say(clean(f"{one.status:<4}  {one.name:<17}  {one.text}"), sys.stdout)
             if one.hint:
-                say(f"{'':<25}-> {one.hint}", sys.stdout)
+                say(clean(f"{'':<25}-> {one.hint}"), sys.stdout)
     worst = next((s for s in ("fail", "warn") if any(one.status == s for one in findings)), "ok")
     if as_json:
         rows = [{"check": one.name, "status": one.status, "text": one.text, "hint": one.hint} for one in findings]

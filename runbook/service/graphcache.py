@@ -21,8 +21,6 @@ MARK = b"runbook graph 1\n"  # with the checksum before it, the end of every fil
 CHECKSUM = 4
 SPARE = ".tmp"
 FORGOTTEN_S = 3600.0  # a temporary file of that age is nobody's
-# What the graph does not depend on: it is the same whatever threads run it, and wherever its tensors lie.
-MATTERS = ("level", "config")
 CPU_SAYS = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")  # how the lines begin
 NVIDIA = Path("/proc/driver/nvidia")
 
@@ -50,14 +48,16 @@ class GraphCache:
     largest: int = 20_000_000  # of a larger model reading takes the time, and its graph would have to be read as well
 
     def key(self, sha256: str, options: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
-        """Give the name of a graph: of the model, what matters of its options, runtime and machine.
+        """Give the name of a graph: of the model, the level, the providers, runtime and machine. Threads do not matter.
 
-        None where there is nothing to gain, or where a graph cannot be kept: TensorRT compiles it.
+        None where there is nothing to gain, or where a graph cannot be kept: TensorRT compiles it, and `config` entries
+        may change how it is made and written.
         """
         machine = cpu() if set(wanted) == {"CPU"} else _with_gpu() if set(wanted) <= {"CPU", "CUDA"} else None
-        if machine is None or (options.get("level") or "all") == "disable_all":
+        level = options.get("level") or "all"
+        if machine is None or level == "disable_all" or options.get("config"):
             return None
-        told = [sha256, {name: options.get(name) for name in MATTERS}, list(wanted), _runtime(), machine]
+        told = [sha256, level, list(wanted), _runtime(), machine]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
     def get(self, key: str) -> bytes | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runbook.errors import Invalid
 from runbook.suggest import suggest
@@ -15,6 +15,7 @@ from runbook.suggest import suggest
 SCHEMA = "runbook.optimize/1"
 WANTED = 'give the report of ort.optimize, or its `best`: {"providers": ["CPU"], "options": {"threads": 2}}'
 LARGEST = 16_000_000
+Threads = Annotated[int, Field(ge=0, le=1024)]
 Provider = Literal["CPU", "CUDA", "TensorRT"]
 
 
@@ -23,8 +24,8 @@ class SessionOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     level: Literal["disable_all", "basic", "extended", "layout", "all"] = "all"
-    threads: NonNegativeInt = 0
-    inter_threads: NonNegativeInt = 0
+    threads: Threads = 0
+    inter_threads: Threads = 0
     parallel: bool = False
     spinning: bool = False
     arena: bool = True
@@ -51,7 +52,7 @@ def read_recommendation(file: Path) -> Recommendation:
             content = json.loads(opened.read(LARGEST))
     except OSError as error:
         raise Invalid(f"the session options {file} cannot be read: {error.strerror or error}", hint=WANTED) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"the session options {file} are no JSON: {error}", hint=WANTED) from error
     if isinstance(content, dict) and "schema" in content:
         if content["schema"] != SCHEMA or "best" not in content:

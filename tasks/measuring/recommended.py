@@ -40,7 +40,7 @@ def _best(host: Host, path: Path) -> dict[str, Any]:
         raise TaskFailed(f"there are no session options {shown(path)}{meant(host, path)}", hint=WANTED)
     try:
         content = json.loads(host.read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TaskFailed(f"{shown(path)} is no JSON: {error}", hint=WANTED) from error
     if isinstance(content, dict) and "schema" in content:
         if content["schema"] != SCHEMA:

@@ -57,7 +57,8 @@ def test_what_decides_about_a_graph_is_in_its_name(cache, monkeypatch):
     base = key()
     assert key(threads=4, spinning=True, arena=False) == base
     assert key(level="all", sha256="a") != key(level="basic")
-    assert key(config={"session.disable_quant_qdq": "1"}) != base
+    assert key(level="all") == base
+    assert key(config={"session.optimized_model_external_initializers_file_name": "weights"}) is None
     assert key(sha256="b") != base
     assert key(level="disable_all") is None
     assert key(wanted=["TensorRT", "CPU"]) is None
