@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import dotenv
 import numpy as np
@@ -189,6 +190,28 @@ def lopsided(live, folder):
         weights[name].CopyFrom(numpy_helper.from_array(values, name))
     onnx.save(model, folder / "lopsided.onnx")
     return folder / "lopsided.onnx"
+
+
+def test_a_stable_model_that_only_a_release_has(live, tmp_path):
+    shutil.copytree(live.folder / "export", tmp_path / "export")
+    for hours, model in ((2, "older"), (1, "good")):
+        inputs = {"exp_dir": str(tmp_path), "model": str(tmp_path / f"export/{model}.onnx")}
+        built = play(plan_of("release.yml", inputs), now=datetime.now(UTC) - timedelta(hours=hours))
+        assert built["status"] == "ok", built["steps"]
+    (tmp_path / "export/older.onnx").unlink()
+    plan = plan_of("verify.yml", given(live, exp_dir=tmp_path), tags=("rollback",))
+    assert play(plan, mode="check")["status"] == "ok"
+    assert not (tmp_path / "restored").exists()
+    report = play(plan)
+    assert report["status"] == "ok", report["steps"]
+    reloaded = [
+        step["data"]["model_path"]
+        for step in report["steps"]
+        if step["task"] == "model.reload" and step["status"] == "changed"
+    ]
+    (unpacked,) = tmp_path.glob("restored/*/export/older.onnx")
+    assert reloaded == [str(unpacked), str(live.digits.good)]
+    assert live.served == "good.onnx"
 
 
 def test_no_model_to_go_back_to(live, tmp_path):
