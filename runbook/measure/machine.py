@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,6 +24,7 @@ def fingerprint() -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "features": sorted(set(cpu.get("flags", "").split()) & FEATURES),
         "quota": _quota(),
+        "gpus": _gpus(),
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
@@ -39,6 +41,16 @@ def _quota() -> float | None:
     """Give the cores that the control group may use; None without a limit."""
     words = (_text("/sys/fs/cgroup/cpu.max") or "max").split()
     return int(words[0]) / int(words[1]) if len(words) == 2 and words[0] != "max" else None
+
+
+def _gpus() -> list[str]:
+    """Give the name, memory and driver of each NVIDIA GPU, as their own tool tells; none where there is no such tool."""
+    argv = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
 
 
 def _version(package: str) -> str | None:

@@ -107,6 +107,22 @@ def test_the_machine_is_told():
     assert moment().at <= moment().at
 
 
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("echo 'NVIDIA H200, 143771 MiB, 570.1'; echo", ["NVIDIA H200, 143771 MiB, 570.1"]),
+        ("echo 'has failed because it could not communicate with the driver'; exit 9", []),
+        (None, []),
+    ],
+)
+def test_gpus_are_told_by_their_own_tool(tmp_path, monkeypatch, does, told):
+    if does:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}")
+    assert fingerprint()["gpus"] == told
+
+
 def test_a_busy_machine_is_called_noisy_and_why():
     quiet = noise(Moment(0, 0.1, 0.0, 0.0), Moment(10, 0.2, 0.1, 0.0), 5, 4.0)
     assert (quiet["noisy"], quiet["why"], quiet["cpu_pressure"]) == (False, [], 0.01)
