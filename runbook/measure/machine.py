@@ -44,7 +44,7 @@ def _quota() -> float | None:
 
 
 def _gpus() -> list[str]:
-    """Give the name, memory and driver of each NVIDIA GPU, as their own tool tells; none where there is no such tool."""
+    """Give the name, memory and driver of each NVIDIA GPU, as their own tool tells; none without such a tool."""
     argv = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
