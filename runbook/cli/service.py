@@ -15,11 +15,7 @@ from runbook.errors import Invalid
 if TYPE_CHECKING:
     from runbook.service.classifier import Runtime
 
-# What each extra brings that the service imports.
-NEEDED = {
-    "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart", "PIL"),
-    "onnx": ("onnx", "onnxruntime"),
-}
+NEEDED = ("serve", "onnx")  # extras
 file = click.Path(path_type=Path)
 
 
@@ -110,10 +106,12 @@ def _check_extras() -> None:
     """Raise Invalid that names what to install; nothing is imported."""
     from importlib.util import find_spec
 
-    lacking = {extra: [name for name in names if find_spec(name) is None] for extra, names in NEEDED.items()}
+    from runbook.plan.extras import MODULES
+
+    lacking = {extra: [name for name in MODULES[extra] if find_spec(name) is None] for extra in NEEDED}
     extras = [extra for extra, names in lacking.items() if names]
     if extras:
-        names = ", ".join(name for extra in extras for name in lacking[extra])
+        names = ", ".join(dict.fromkeys(name for extra in extras for name in lacking[extra]))
         hint = f"pip install 'runbook[{','.join(extras)}]'"
         if "onnx" in extras:
             hint += ", with gpu in place of onnx on a machine with an NVIDIA GPU"

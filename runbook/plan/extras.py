@@ -11,7 +11,7 @@ from runbook.task import TaskSpec
 MODULES = {
     "onnx": ("onnx", "onnxruntime", "PIL"),
     "torch": ("torch", "onnxscript"),
-    "serve": ("fastapi", "uvicorn"),
+    "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart", "PIL"),
 }
 
 
