@@ -27,7 +27,7 @@ def step(report, name):
 
 def test_the_first_is_kept_and_a_slower_one_fails_until_it_is_accepted(gate, tmp_path):
     quick = write_mlp(tmp_path / "export/quick.onnx")
-    slow = write_mlp(tmp_path / "export/slow.onnx", width=1024, depth=4)
+    slow = write_mlp(tmp_path / "export/slow.onnx", width=512, depth=4)
 
     check = gate(quick, mode="check")
     assert (check["status"], (tmp_path / "reports").exists()) == ("ok", False)

@@ -153,7 +153,7 @@ def test_an_answer_that_takes_too_long(live):
 
 def test_a_model_that_is_slower_than_the_baseline(live, tmp_path):
     quick = write_mlp(tmp_path / "quick.onnx")
-    slow = write_mlp(tmp_path / "slow.onnx", width=1024, depth=4)
+    slow = write_mlp(tmp_path / "slow.onnx", width=512, depth=4)
     small = {**SMALL, "rounds": "10"}
     kept = play(plan_of("gate.yml", {"exp_dir": str(live.folder), "model": str(quick), "batches": "1", "rounds": "10"}))
     assert kept["status"] == "ok"
