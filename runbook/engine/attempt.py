@@ -50,7 +50,10 @@ class Attempt:
             self.count += 1
             result = self._once(view, host)
             if self.count > retries or self._good(result, view):
-                return self._exhausted(result, view, retries)
+                result = self._exhausted(result, view, retries)
+                if result.status == "changed":  # and not what an attempt before it was: it may fail in the end
+                    result.notified = self._notify(view)
+                return result
             if not host.sleep(seconds(render_value(effect.delay, view), "delay")):
                 raise Unsure("a run would wait and try again")
 
@@ -60,11 +63,14 @@ class Attempt:
         return self._said(self.node.effect.until, view)
 
     def _exhausted(self, result: Result, view: Variables, retries: int) -> Result:
-        if self.node.effect.until is None or result.status == "failed" or not retries or self._good(result, view):
+        effect = self.node.effect
+        if effect.until is None or result.status == "failed" or not retries or self._good(result, view):
             return result
-        result.status = "failed"
-        result.error = Failure("TaskFailed", f"`until` was not true after {self.count} attempts")
         self.register = {**self.register, "failed": True, "attempts": self.count}
+        result.data = self.register
+        if effect.failed_when is None:  # which otherwise says alone when a step has failed
+            result.status = "failed"
+            result.error = Failure("TaskFailed", f"`until` was not true after {self.count} attempts")
         return result
 
     def _once(self, view: Variables, host: Host) -> Result:
@@ -104,7 +110,7 @@ class Attempt:
 
     def _judged(self, view: Variables, record: Record, said: Said | None, failure: StepError | None) -> Result:
         effect, status = self.node.effect, "changed" if self.register["changed"] else "ok"
-        if effect.changed_when is not None and not failure:
+        if effect.changed_when is not None and (failure is None or effect.failed_when is not None):
             status = "changed" if self._said(effect.changed_when, view) else "ok"
             self.register["changed"] = status == "changed"
         bad = failure is not None
@@ -123,8 +129,6 @@ class Attempt:
         if bad:
             text = "failed_when: " + effect.failed_when.text if effect.failed_when and not failure else None
             result.error = _failure(failure) if failure else Failure("TaskFailed", text or "failed")
-        elif status == "changed":
-            result.notified = self._notify(view)
         return result
 
     def _said(self, condition: Condition, view: Variables) -> bool:

@@ -41,12 +41,15 @@ def told(register: Any) -> Any:
 def looped(results: Sequence[Any]) -> dict[str, Any]:
     """Give the register of a loop: changed and failed if any item was, skipped if all were."""
     known = [result for result in results if isinstance(result, Mapping)]
+    skipped = len(known) == len(results) and all(result.get("skipped") is True for result in known)
+    failed = _any(results, "failed")
+    said = "One or more items failed" if failed is True else f"All items {'skipped' if skipped else 'completed'}"
     return {
         "results": list(results),
         "changed": _any(results, "changed"),
-        "failed": _any(results, "failed"),
-        "skipped": len(known) == len(results) and all(result.get("skipped") is True for result in known),
-        "msg": "All items completed",
+        "failed": failed,
+        "skipped": skipped,
+        **({"msg": said} if results else {"skipped_reason": "No items in the list"}),
     }
 
 

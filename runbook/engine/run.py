@@ -54,15 +54,14 @@ def _play(stage: Stage, play: PlannedPlay) -> bool:
     """Run a play batch by batch; False stops the run."""
     stage.emit(PlayStarted(play.name, play.hosts))
     for batch in play.batches:
-        states = [stage.state(name) for name in batch]
-        for state in states:
-            state.over = False
-        states = [state for state in states if state.active]
+        for state in stage.states.values():
+            state.begin()
+        states = [state for name in batch if (state := stage.state(name)).active]
         stage.prepare(play, batch)
         walk = Walk(stage, play, states)
         walk.go()
         if walk.ended:
             break
-        if states and not any(state.active or state.over for state in states):
+        if states and not any(state.active or (state.over and not state.failed) for state in states):
             return False
     return True

@@ -98,7 +98,8 @@ class Stage:
         return self.view(self.state(name), None, Frame(), own=name == asks)
 
     def _is_active(self, name: str) -> bool:
-        return self.state(name).active
+        state = self.state(name)
+        return not (state.lost or state.over or state.unreachable)
 
     def view(self, state: HostState, node: StepNode | None, frame: Frame, *, own: bool = True) -> Variables:
         """Give the variables a step sees, from high to low; what the step at work sets only of its `own` host."""

@@ -29,8 +29,8 @@ class HostState:
 
     `facts` are what `set_fact` and `register` have set, `included` what `include_vars` has. What the step at work sets
     is in `new_facts` and `new_included`: other hosts see it when all of them are through with that step. `failed` takes
-    the host out of the play until a rescue clears it; `over` takes it out for good (`meta: end_host`, an abandoned
-    plugin).
+    the host out of the play until a rescue clears it; it is `lost` where no rescue waits for it. `over` takes it out
+    for good (`meta: end_host`, an abandoned plugin).
     """
 
     name: str
@@ -42,16 +42,29 @@ class HostState:
     failed: Failure | None = None
     unreachable: bool = False
     over: bool = False
+    lost: bool = False
     notified: list[str] = field(default_factory=list)
 
     @property
     def active(self) -> bool:
         return self.failed is None and not self.unreachable and not self.over
 
+    def fail(self, failure: Failure, *, rescue: bool) -> None:
+        """Take the host out of what it is in; `rescue` says whether a rescue waits for it."""
+        self.failed, self.lost = failure, not rescue
+
+    def begin(self) -> None:
+        """Make ready for the next batch of hosts: of what has become of this one, only a failure lasts."""
+        self.over, self.lost = False, self.failed is not None
+
     def publish(self) -> None:
         """Let the other hosts see what the step at work has set."""
         self.facts.update(self.new_facts)
         self.included.update(self.new_included)
+        self.forget()
+
+    def forget(self) -> None:
+        """Leave what the step at work has set unset, as of one that has failed."""
         self.new_facts.clear()
         self.new_included.clear()
 

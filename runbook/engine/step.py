@@ -71,6 +71,8 @@ class StepRun:
             if result.items is None:
                 self._ignore(result, view)
             self._force(result, view)
+            if result.status == "failed":
+                self.state.forget()
             self._keep(result)
         with self.stage.telling:
             self.tell(StepFinished(self._told(result, view)))

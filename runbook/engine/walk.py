@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runbook.engine import registers
+from runbook.engine.failing import fail_all, share, too_many
 from runbook.engine.flags import settled_flag, settled_throttle
 from runbook.engine.handlers import Handlers
 from runbook.engine.loops import items_of, label_of, variables_of
@@ -20,10 +21,6 @@ from runbook.unknown import Unknown
 Frames = Mapping[str, Frame]
 
 
-class Ended(Exception):
-    """`meta: end_play` was met."""
-
-
 class Walk:
     """One batch of hosts on its way through a play, step by step, all hosts at each."""
 
@@ -32,16 +29,16 @@ class Walk:
         self.ended = False
         self._handlers = Handlers(play, lambda state: stage.view(state, None, Frame()), self._step, stage.emit)
         self._rescued = 0  # how many blocks around the step at work have a rescue
-        self._last: dict[str, tuple[StepId, object]] = {}
+        self._open: list[set[str]] = []  # the hosts in the blocks around the step at work that rescue, or always run
+        self._failures: dict[str, list[tuple[StepId, object]]] = {state.name: [] for state in states}
 
     def go(self) -> None:
         frames = {state.name: Frame() for state in self.states}
-        try:
-            for section in self.play.sections:
-                self.nodes(section, self.states, frames)
-                self._handlers.flush(self.states, frames)
-        except Ended:
-            self.ended = True
+        for section in self.play.sections:
+            self.nodes(section, self.states, frames)
+            if self.ended:
+                break
+            self._handlers.flush(self.states, frames)
 
     def nodes(self, nodes: Sequence[Node], states: Sequence[HostState], frames: Frames) -> None:
         for node in nodes:
@@ -61,15 +58,15 @@ class Walk:
         once = node.spec.once or settled_flag("run_once", node.effect.run_once, first)
         self._run(node, live[:1] if once else live, frames, settled_throttle(node, first))
         if once:
-            self._share(node, live[0], live[1:])
+            share(node, live[0], live[1:])
         failed = [state.name for state in live if state.failed]
         if not failed:
             return
         fatal = self.play.any_errors_fatal or settled_flag("any_errors_fatal", node.effect.any_errors_fatal, first)
         if fatal or once:
-            self._fail_all(f"another host failed: {failed[0]}")
-        elif not self._rescued and self._too_many():
-            self._fail_all("more hosts have failed than max_fail_percentage allows")
+            fail_all(self.states, f"another host failed: {failed[0]}", rescue=self._rescued > 0)
+        elif not self._rescued and too_many(self.states, self.play.max_fail_percentage):
+            fail_all(self.states, "more hosts have failed than max_fail_percentage allows", rescue=False)
 
     def _run(self, node: StepNode, live: Sequence[HostState], frames: Frames, throttle: int) -> None:
         """Run a step on hosts, as many at once as may be; other hosts see what it sets when all are through."""
@@ -93,16 +90,6 @@ class Walk:
                 run.leave(stopped)
             raise
 
-    def _too_many(self) -> bool:
-        limit = self.play.max_fail_percentage
-        failed = sum(1 for state in self.states if state.failed)
-        return limit is not None and 100 * failed / len(self.states) > limit
-
-    def _fail_all(self, why: str) -> None:
-        for state in self.states:
-            if state.active:
-                state.failed = Failure("TaskFailed", why)
-
     def _take(self, run: StepRun) -> None:
         """Let what a step has set be seen, and take its host out of the play if it has failed."""
         result, state = run.result, run.state
@@ -110,16 +97,11 @@ class Walk:
         state.publish()
         state.over = state.over or run.abandoned
         if result.status == "failed" and not result.ignored:
-            state.failed = result.error or Failure("TaskFailed", "failed")
-            self._last[state.name] = (run.id, run.register)
+            self._fail(state, result.error or Failure("TaskFailed", "failed"), run.id, run.register)
 
-    def _share(self, node: StepNode, done: HostState, others: Sequence[HostState]) -> None:
-        """Give the other hosts what a step that ran once has set."""
-        for name in sets(node):
-            for state in others:
-                for mine, theirs in ((done.facts, state.facts), (done.included, state.included)):
-                    if name in mine:
-                        theirs[name] = mine[name]
+    def _fail(self, state: HostState, failure: Failure, step: StepId, register: object) -> None:
+        state.fail(failure, rescue=self._rescued > 0)
+        self._failures[state.name].append((step, register))
 
     def _block(self, node: BlockNode, live: Sequence[HostState], frames: Frames) -> None:
         once = settled_flag("run_once", node.run_once, self.stage.view(live[0], None, frames[live[0].name]))
@@ -131,12 +113,15 @@ class Walk:
         """Run a block once: rescue what failed in it, and always run what always runs."""
         if not live:
             return
+        before = {state.name: len(self._failures[state.name]) for state in live}
+        self._open.append({state.name for state in live if node.rescue or node.always})
         self._rescued += bool(node.rescue)
         self.nodes(node.block, live, frames)
         self._rescued -= bool(node.rescue)
-        failed = [state for state in live if state.failed]
+        failed = [state for state in live if state.failed and not state.over]
         if node.rescue and failed:
-            self._rescue(node, failed, frames)
+            self._rescue(node, failed, frames, before)
+        self._open.pop()
         if node.always:
             kept = {state.name: state.failed for state in live}
             for state in live:
@@ -145,18 +130,21 @@ class Walk:
             for state in live:
                 state.failed = state.failed or kept[state.name]
 
-    def _rescue(self, node: BlockNode, failed: Sequence[HostState], frames: Frames) -> None:
-        causes = {state.name: self._last.pop(state.name) for state in failed if state.name in self._last}
+    def _rescue(self, node: BlockNode, failed: Sequence[HostState], frames: Frames, before: Mapping[str, int]) -> None:
+        """Run a rescue; where it ends well, or its host leaves the play, all failures since `before` are made good."""
         for state in failed:
             state.failed = None
-            if state.name in causes:
-                step, register = causes[state.name]
+            if causes := self._failures[state.name][before[state.name] :]:
+                step, register = causes[-1]
                 state.facts["ansible_failed_task"] = {"name": step.name, "action": step.task}
                 state.facts["ansible_failed_result"] = register
         self.nodes(node.rescue, failed, frames)
         for state in failed:
-            if not state.failed and state.name in causes:
-                self.stage.emit(Rescued(causes[state.name][0]))
+            if not state.failed:
+                made_good = self._failures[state.name][before[state.name] :]
+                del self._failures[state.name][before[state.name] :]
+                for step, _ in made_good:
+                    self.stage.emit(Rescued(step))
 
     def _entries(
         self, node: BlockNode, live: Sequence[HostState], frames: Frames
@@ -202,8 +190,7 @@ class Walk:
             failure = Failure("TaskFailed", reason, hint) if status == "failed" else None
             self.stage.emit(StepFinished(Result(identity, status, reason=reason, error=failure)))
             if failure:
-                state.failed = failure
-                self._last[state.name] = (identity, registers.failed(reason, {}, changed=False))
+                self._fail(state, failure, identity, registers.failed(reason, {}, changed=False))
                 break
             if status == "unsure":
                 state.facts |= dict.fromkeys(sets(step), Unknown(reason))
@@ -219,14 +206,18 @@ class Walk:
         wanted = [state for state in asked if self._wanted(node, state, frames[state.name])]
         if not wanted:
             return
-        if node.meta == "end_play":
-            raise Ended
         if node.meta == "clear_host_errors":
             self._clear()
         elif node.meta == "flush_handlers":
             self._handlers.flush(wanted, frames)
-        elif node.meta == "end_host":
-            for state in wanted:
+        else:
+            self._end(node.meta or "", wanted)
+
+    def _end(self, meta: str, wanted: Sequence[HostState]) -> None:
+        """Have hosts leave the play: one that leaves in a rescue has been rescued."""
+        self.ended = meta == "end_play"
+        if meta in ("end_host", "end_play"):
+            for state in self.states if self.ended else wanted:
                 state.over = True
 
     def _wanted(self, node: StepNode, state: HostState, frame: Frame) -> bool:
@@ -237,14 +228,16 @@ class Walk:
         except Unsure as unsure:
             result = Result(self._identity(node, state), "unsure", reason=unsure.reason)
         except StepError as error:
-            state.failed = Failure(type(error).__name__, error.message, error.hint)
-            result = Result(self._identity(node, state), "failed", error=state.failed)
-            self._last[state.name] = (result.step, registers.failed(error.message, {}, changed=False))
+            failure = Failure(type(error).__name__, error.message, error.hint)
+            result = Result(self._identity(node, state), "failed", error=failure)
+            self._fail(state, failure, result.step, registers.failed(error.message, {}, changed=False))
         self.stage.emit(StepFinished(result))
         return False
 
     def _clear(self) -> None:
-        """Forget the errors of the hosts that have failed: the next play has them back."""
+        """Forget the errors of the hosts that are out of the play: the next one has them back."""
+        waiting = {name for names in self._open for name in names}  # for their rescue, or for what always runs
         for state in self.states:
-            state.over = state.over or not state.active
-            state.failed, state.unreachable = None, False
+            if state.name not in waiting:
+                state.over = state.over or not state.active
+                state.failed, state.unreachable = None, False

@@ -100,7 +100,8 @@ class Tree:
             raise item.problem("an import cannot loop", item.key, key=True, hint="write `include_steps:`")
         groups = self._files(item, context)
         inner = context.within(item)
-        return [self._entered(file, hosts, item, inner, vars={}) for file, hosts in groups.items()]
+        nodes = [self._entered(file, hosts, item, inner, vars={}) for file, hosts in groups.items()]
+        return [node for node in nodes if node.block]  # a rescue that tags have left empty is none
 
     def _include(self, item: Include, context: Context) -> list[Node]:
         """Take a file's steps in as a block that is entered, with its variables, where its condition holds."""

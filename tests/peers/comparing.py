@@ -47,7 +47,8 @@ def _item(data: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in data.items() if name not in named and not name.startswith("ansible_loop")}
     kept.pop("ansible_index_var", None)
     words = ("failed", "skipped", "changed")
-    return {"status": next((word for word in words if data.get(word)), "ok"), "ignored": False, "data": kept}
+    said = data if "failed_when_result" not in data else data | {"failed": data["failed_when_result"]}
+    return {"status": next((word for word in words if said.get(word)), "ok"), "ignored": False, "data": kept}
 
 
 def _line(name: str, task: str, step: dict[str, Any]) -> tuple[Any, ...]:
@@ -86,6 +87,9 @@ def _data(task: str, step: dict[str, Any]) -> dict[str, Any]:
         return {}
     if step["status"] == "failed" and task not in WORDS:
         data = {name: data[name] for name in OF_A_FAILURE & data.keys()} if "rc" in data or "status" in data else {}
+    if "attempts" in data and (step["status"] == "failed" or "failed_when_result" in data):  # `until` was never true
+        own = {"attempts"} if task in WORDS else {"attempts", "msg"}  # counted otherwise there; and words of its own
+        data = {name: value for name, value in data.items() if name not in own}
     kept: dict[str, Any] = _still(data, MOVING | EVERYWHERE | VALUES.get(task, set()))
     return kept
 

@@ -36,6 +36,7 @@ def forked(request):
     child = os.fork()
     if not child:
         code = 250
+        os.setsid()  # what it signals to its group when it gives up must not end this process
         try:
             os.environ["TRACE_FILE"] = request["trace"]
             code = run(request["folder"], request["words"], request["out"])

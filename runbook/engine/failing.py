@@ -1,0 +1,32 @@
+"""What the failure of one host means for the others of its batch, and what a step done once gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runbook.engine.state import HostState
+from runbook.events import Failure
+from runbook.plan.model import StepNode
+from runbook.plan.names import sets
+
+
+def too_many(states: Sequence[HostState], limit: float | None) -> bool:
+    """Say whether a larger share of a batch has failed than `max_fail_percentage` allows."""
+    failed = sum(1 for state in states if state.failed)
+    return limit is not None and 100 * failed / len(states) > limit
+
+
+def fail_all(states: Sequence[HostState], why: str, *, rescue: bool) -> None:
+    """Fail the hosts that have not, also those that have left the play: none goes on to the next one."""
+    for state in states:
+        if state.failed is None and not state.unreachable:
+            state.fail(Failure("TaskFailed", why), rescue=rescue)
+
+
+def share(node: StepNode, done: HostState, others: Sequence[HostState]) -> None:
+    """Give the other hosts what a step that ran once has set."""
+    for name in sets(node):
+        for state in others:
+            for mine, theirs in ((done.facts, state.facts), (done.included, state.included)):
+                if name in mine:
+                    theirs[name] = mine[name]
