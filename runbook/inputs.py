@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runbook.errors import Invalid, Problems, Where
 from runbook.source import parse_document, parse_scalar
@@ -14,19 +14,18 @@ from runbook.suggest import suggest
 from runbook.units import Age, Duration, Secret, Size
 from runbook.value import frozen
 
-if TYPE_CHECKING:
-    from runbook.source import Document, KeyPath
-
 # Words of expressions are no names: nothing could ever read a variable that bears one.
 NAME = re.compile(r"(?!(?:[Tt]rue|[Ff]alse|[Nn]one|and|or|not|in|is|if|else)\Z)[A-Za-z_][A-Za-z0-9_]*")
 NAME_HINT = "a name holds letters, digits and _, starts with no digit, and is no word such as none, true or in"
-_FIELDS = ("type", "required", "default", "help", "choices", "pattern")
-_EXAMPLE = "{type: path, help: what it is for}"
 
 
 @frozen
 class Input:
-    """One input of a play; `default` is as written, so it may be a template, and None where there is none."""
+    """One input of a play; `default` is as written, so it may be a template, and None where there is none.
+
+    One that is `required_unless` others are given may be left out where one of those is not; it `excludes` those that
+    must not be given beside it.
+    """
 
     name: str
     type: str = "str"
@@ -35,6 +34,8 @@ class Input:
     help: str = ""
     choices: tuple[str, ...] = ()
     pattern: str | None = None
+    required_unless: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
     where: Where | None = None
 
     def read(self, value: Any, *, cwd: Path) -> Any:
@@ -172,74 +173,21 @@ TYPES: dict[str, Callable[[Input, Any, Path], Any]] = {
 }
 
 
-def parse_inputs(document: Document, value: Any, path: KeyPath, *, problems: list[Invalid]) -> dict[str, Input]:
-    """Read the `inputs:` of a play, which stand at the path; what is wrong is added to the problems."""
-    if not isinstance(value, dict):
-        hint = f"write `inputs: {{name: {_EXAMPLE}}}`"
-        problems.append(document.problem("'inputs' takes a mapping of names", path, hint=hint))
-        return {}
-    return {name: _parse_input(document, name, raw, (*path, name), problems) for name, raw in value.items()}
-
-
-def _parse_input(document: Document, name: str, raw: Any, path: KeyPath, problems: list[Invalid]) -> Input:
-    where = document.key_where(path)
-    if not NAME.fullmatch(name):
-        problems.append(document.problem(f"'{name}' is no name for an input", path, key=True, hint=NAME_HINT))
-    if raw is None:
-        return Input(name, where=where)
-    if not isinstance(raw, dict):
-        hint = f"write `{name}: {{default: {raw}}}`" if isinstance(raw, str | int) else f"write `{name}: {_EXAMPLE}`"
-        problems.append(document.problem(f"the input '{name}' takes a mapping", path, hint=hint))
-        return Input(name, where=where)
-    faults = list(_faults(raw))
-    for field, message, hint in faults:
-        problems.append(document.problem(message, (*path, field), key=field not in _FIELDS, hint=hint))
-    kept = {field: raw[field] for field in _FIELDS if field in raw and all(field != fault[0] for fault in faults)}
-    kept["choices"] = tuple(str(choice) for choice in kept.get("choices", ()))
-    return Input(name, where=where, **kept)
-
-
-def _faults(raw: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
-    """Yield field, message and hint of everything wrong with an input's description."""
-    for field in raw:
-        if field not in _FIELDS:
-            yield field, f"an input has no '{field}'", suggest(field, _FIELDS) or f"it has {', '.join(_FIELDS)}"
-    kind = raw.get("type", "str")
-    if not isinstance(kind, str) or kind not in TYPES:
-        yield (
-            "type",
-            f"{kind!r} is no type of an input",
-            suggest(str(kind), TYPES) or f"write one of: {', '.join(TYPES)}",
-        )
-    if not isinstance(raw.get("required", False), bool):
-        yield "required", "'required' takes true or false", "write `required: true`"
-    elif raw.get("required") and raw.get("default") is not None:
-        yield "default", "a required input has no use for a default", "remove `required` or `default`"
-    if not isinstance(raw.get("help", ""), str):
-        yield "help", "'help' takes a text", "put it in quotes"
-    yield from _choice_faults(raw)
-    try:
-        re.compile(raw.get("pattern", ""))
-    except (re.error, TypeError) as error:
-        yield "pattern", f"'pattern' is no regular expression: {error}", "write for example `pattern: '[a-z]+'`"
-
-
-def _choice_faults(raw: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
-    choices = raw.get("choices")
-    if "choices" in raw and not (isinstance(choices, list) and choices):
-        yield "choices", "'choices' takes a list that is not empty", "write `choices: [a, b]`"
-    if raw.get("type") == "choice" and "choices" not in raw:
-        yield "type", "the type choice needs `choices`", "write `choices: [a, b]` beside it"
-
-
 def show_inputs(inputs: Mapping[str, Input]) -> list[tuple[str, str, str, str]]:
-    """Give rows of name, type, default (`required` where one must be given) and help, for `--help`."""
+    """Give rows of name, type, default (or whether it must be given) and help, for `--help`."""
     rows = []
     for each in inputs.values():
         kind = "|".join(each.choices) if each.choices else each.type
         secret = each.type == "secret" and each.default is not None and "{{" not in str(each.default)
         default = "" if each.default is None else "***" if secret else _written(each.default)
-        rows.append((each.name, kind, "required" if each.required else default, each.help))
+        beside = [name for name in each.excludes if name not in each.required_unless]
+        told = [
+            default,
+            "required" if each.required else "",
+            f"required unless {' or '.join(each.required_unless)}" if each.required_unless else "",
+            f"not with {' or '.join(beside)}" if beside else "",
+        ]
+        rows.append((each.name, kind, ", ".join(filter(None, told)), each.help))
     return rows
 
 

@@ -12,6 +12,7 @@ from runbook.errors import Invalid, Problems, Where
 from runbook.hosts import Inventory
 from runbook.hosts.patterns import LOCALHOST
 from runbook.plan.batches import batches_of, flag_of, percentage_of
+from runbook.plan.company import check_company
 from runbook.plan.context import Context
 from runbook.plan.extra import extra_layer, inputs_of, refuse_unknown
 from runbook.plan.layers import Setting, check_inputs, layers_of, static_view
@@ -156,6 +157,8 @@ class _Compiler:
             any_errors_fatal=self._found(lambda: flag_of(play, "any_errors_fatal", first), default=False),
             where=play.where,
         )
+        if any(True for _ in flat(planned.nodes)):  # a play of which the tags take no step needs nothing
+            self.problems += check_company(play, views.values())
         self._check_names(planned, place, tree)
         every = (*flat(planned.nodes), *planned.handlers)
         delegates = check_delegates(every, views, self.inventory, local=says_local(play))

@@ -148,7 +148,7 @@ def check_inputs(setting: Setting, host: str, layers: Sequence[Layer]) -> dict[s
             view.get(name)
         except StepError as error:
             place = next((layer.where[name] for layer in reversed(layers) if name in layer.where), asked.where)
-            excerpt = _excerpt(setting.play, place)
+            excerpt = excerpt_of(setting.play, place)
             hint = error.hint or (_pass(asked) if place == asked.where else None)
             new = Invalid(error.message, where=place, hint=hint, excerpt=excerpt)
             # One whose default is made of an input that is wrong has the same fault.
@@ -158,15 +158,16 @@ def check_inputs(setting: Setting, host: str, layers: Sequence[Layer]) -> dict[s
 
 def _missing(asked: Input, play: Play) -> Invalid:
     message = f"the input {asked.name!r} is required"
-    return Invalid(message, where=asked.where, hint=_pass(asked), excerpt=_excerpt(play, asked.where))
+    return Invalid(message, where=asked.where, hint=_pass(asked), excerpt=excerpt_of(play, asked.where))
 
 
 def _pass(asked: Input) -> str:
     return f"pass it: -e {asked.name}=..." + (f" ({asked.help})" if asked.help else "")
 
 
-def _excerpt(play: Play, where: Where | None) -> str | None:
+def excerpt_of(play: Play, where: Where | None) -> str | None:
+    """Show the line of a play's own file."""
     return play.document.excerpt(where) if where and where.file == play.document.file and where.line else None
 
 
-__all__ = ["Late", "Setting", "check_inputs", "layers_of", "static_view", "typed"]
+__all__ = ["Late", "Setting", "check_inputs", "excerpt_of", "layers_of", "static_view", "typed"]

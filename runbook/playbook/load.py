@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.errors import Invalid, Problems, Where
-from runbook.inputs import parse_inputs
+from runbook.playbook.inputs import parse_inputs
 from runbook.playbook.kinds import is_template
 from runbook.playbook.model import Item, Play, Playbook, Written
 from runbook.playbook.steps import Reader

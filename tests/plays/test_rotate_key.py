@@ -152,12 +152,18 @@ def test_a_service_by_its_name(running):
         subprocess.run([running.restart], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("way", [(), ("-e", "service=api", "-e", "restart=true")])
-def test_one_way_has_to_be_given(running, way):
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ((), "or 'restart' is required"),
+        (("-e", "service=api", "-e", "restart=true"), "and 'restart' exclude each other"),
+    ],
+)
+def test_one_way_has_to_be_given(running, way, told):
     before = running.env.read_bytes()
     code, out = running.rotate(way=way)
-    assert code == 1
-    assert "give one of them: -e service=NAME" in out
+    assert code == 4
+    assert told in out
     assert running.env.read_bytes() == before
 
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from runbook.inputs import TYPES, Input, parse_inputs, show_inputs
+from runbook.inputs import TYPES, Input, show_inputs
+from runbook.playbook.inputs import parse_inputs
 from runbook.source import parse_document
 from runbook.units import Age, Duration, Secret, Size
 
@@ -137,3 +138,31 @@ def test_every_type_is_known_to_the_reader_and_inputs_are_shown_for_help():
     assert show_inputs(inputs) == [
         ("path", "file", "required", "the model"), ("level", "a|b", "a", ""), ("key", "secret", "***", ""), ("fast", "bool", "true", "")]  # fmt: skip
     assert " ".join(TYPES) == "str int float bool path file dir url secret age size duration list choice"
+
+
+def test_inputs_that_have_to_do_with_each_other():
+    inputs, problems = parsed("a: {required_unless: b, excludes: [b, c]}\nb: {}\nc: {}\n")
+    assert problems == []
+    assert (inputs["a"].required_unless, inputs["a"].excludes) == (("b",), ("b", "c"))
+    rows = {row[0]: row[2] for row in show_inputs(inputs)}
+    assert rows == {"a": "required unless b, not with c", "b": "", "c": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("path: {required_unless: fodler}\nfolder:\n", "names 'fodler', which is no other input", "'folder'"),
+        ("path: {excludes: path}\n", "names 'path', which is no other input", "another input of the play"),
+        ("path: {required_unless: 5}\n", "takes the name of another input", "[a, b]"),
+        ("path: {excludes: []}\n", "takes the name of another input", "[a, b]"),
+        ("path: {excludes: }\n", "takes the name of another input", "[a, b]"),
+        ("path: {excludes: [b, {c: d}]}\nb:\n", "takes the name of another input", "[a, b]"),
+        ("path: {required_unless: b, required: true}\nb:\n", "has no use beside", "remove `required`"),
+        ("path: {required_unless: b, default: x}\nb:\n", "has no use beside", "it is always given"),
+    ],
+)
+def test_what_is_wrong_between_inputs(text, message, hint):
+    _, problems = parsed(text)
+    assert len(problems) == 1, problems
+    assert message in problems[0].message
+    assert hint in problems[0].hint
