@@ -10,6 +10,7 @@ from runbook.engine import registers
 from runbook.engine.attempt import Attempt
 from runbook.engine.clock import Abandoned, seconds, stamp
 from runbook.engine.flags import check_flags, settled_flag
+from runbook.engine.hints import with_inputs
 from runbook.engine.loops import items_of, label_of, variables_of
 from runbook.engine.quiet import quieted, silent, undiffed
 from runbook.engine.stage import Stage
@@ -187,7 +188,8 @@ class StepRun:
 
     def _failed(self, error: StepError) -> Result:
         self.register = registers.failed(error.message, error.data, changed=False)
-        failure = Failure(type(error).__name__, error.message, error.hint)
+        hint = with_inputs(error.hint, self.node, self.stage.plan.inputs)
+        failure = Failure(type(error).__name__, error.message, hint)
         return Result(self.id, "failed", error=failure, data=self.register)
 
     def _cut(self, stopped: Stopped, changes: list[dict[str, Any]]) -> Result:

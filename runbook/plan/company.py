@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from runbook.errors import Invalid, StepError, Unsure
 from runbook.inputs import Input
 from runbook.plan.layers import excerpt_of
+from runbook.plan.model import Node, flat
 from runbook.playbook.model import Play
 from runbook.variables import Variables
 
 
-def check_company(play: Play, views: Iterable[Variables]) -> list[Invalid]:
-    """Find inputs none of which was given, and those that were given together and must not be; each once."""
+def check_company(play: Play, nodes: Sequence[Node], views: Iterable[Variables]) -> list[Invalid]:
+    """Find inputs none of which was given, and those that were given together and must not be; each once.
+
+    A play of which the tags take no step needs none.
+    """
     found: dict[str, Invalid] = {}
-    if not any(asked.required_unless or asked.excludes for asked in play.inputs.values()):
+    related = any(asked.required_unless or asked.excludes for asked in play.inputs.values())
+    if not related or not flat(nodes):
         return []
     for view in views:
         given = {name for name in play.inputs if _value(view, name) is not None}

@@ -157,13 +157,15 @@ class _Compiler:
             any_errors_fatal=self._found(lambda: flag_of(play, "any_errors_fatal", first), default=False),
             where=play.where,
         )
-        if any(True for _ in flat(planned.nodes)):  # a play of which the tags take no step needs nothing
-            self.problems += check_company(play, views.values())
         self._check_names(planned, place, tree)
-        every = (*flat(planned.nodes), *planned.handlers)
-        delegates = check_delegates(every, views, self.inventory, local=says_local(play))
-        self.problems += [*check_handlers(planned, views), *delegates]
+        self._check_steps(play, planned, views)
         return planned
+
+    def _check_steps(self, play: Play, planned: PlannedPlay, views: Mapping[str, Variables]) -> None:
+        every = (*flat(planned.nodes), *planned.handlers)
+        self.problems += check_company(play, planned.nodes, views.values())
+        self.problems += check_handlers(planned, views)
+        self.problems += check_delegates(every, views, self.inventory, local=says_local(play))
 
     def _view(self, setting: Setting, host: str, layers: Sequence[Layer]) -> Variables:
         """Give a host's variables before the run, and find the inputs that are wrong."""
