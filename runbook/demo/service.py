@@ -96,6 +96,7 @@ def serving(root: Path, env_file: Path, log: Path) -> Iterator[str]:
         str(env_file),
         "--log",
         str(log),
+        "--no-model-cache",  # the demonstration leaves nothing outside its folder
     ]
     with subprocess.Popen(command, cwd=root, env=plain_env(), stdout=subprocess.PIPE, text=True) as process:
         try:
