@@ -228,7 +228,7 @@ def _job(want: Windows) -> task_xml.Job:
 
 
 class Jobs(Params):
-    """Which jobs there must be; `runbook schedule install` calls a job as its playbook is called."""
+    """Which jobs there must be, by the names that `runbook schedule install` gives them; a timer has to be enabled."""
 
     jobs: Wanted = Field(
         description='names, or `name: when` as whoever starts it writes it: `[health, {daily: "0 2 * * *"}]`'
