@@ -13,7 +13,7 @@ TORCH ?= torch==2.13.0$(if $(filter Linux,$(shell uname -s)),+cpu)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo verify test lint types unit docs-check faults bench bench-quick docs peers try-peers torch clean
+.PHONY: help demo verify test lint types unit docs-check faults bench bench-quick studies docs peers try-peers torch clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,9 @@ bench: $(VENV)/.installed $(PEERS)/.installed  ## Measure against ansible-core, 
 
 bench-quick: $(VENV)/.installed  ## A short slice of the benchmarks, without writing docs/benchmarks.md
 	$(PY) -m benchmarks --quick --peers $(PEERS)/bin
+
+studies: $(VENV)/.installed  ## How often bench.infer and ort.optimize are right, quiet and under load (about an hour, nothing else running)
+	$(PY) -m benchmarks.studies $(if $(PEERS_ML),--peers $(PEERS_ML))
 
 docs: $(VENV)/.installed  ## Write what the docs have from the code and the playbooks
 	$(PY) -m runbook docs tasks

@@ -33,12 +33,12 @@ def render(numbers: dict[str, Any]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+def rows(head: Iterable[str], lines: Iterable[Iterable[str]]) -> Iterator[str]:
     head = list(head)
     yield f"| {' | '.join(head)} |"
     yield f"| --- |{' ---: |' * (len(head) - 1)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
+    for line in lines:
+        yield f"| {' | '.join(line)} |"
 
 
 def _seconds(numbers: dict[str, float]) -> str:
@@ -46,7 +46,7 @@ def _seconds(numbers: dict[str, float]) -> str:
 
 
 def _budgets(numbers: dict[str, Any]) -> Iterator[str]:
-    rows = (
+    lines = (
         (
             verdict["promise"],
             verdict["limit"],
@@ -55,22 +55,22 @@ def _budgets(numbers: dict[str, Any]) -> Iterator[str]:
         )
         for verdict in verdicts(numbers)
     )
-    yield from _rows(("promise", "limit", "measured", ""), rows)
+    yield from rows(("promise", "limit", "measured", ""), lines)
 
 
 def _files(found: dict[str, Any]) -> Iterator[str]:
-    rows = []
+    lines = []
     for steps, by_name in found.items():
         own = by_name["runbook"]["seconds"]
         for name, one in by_name.items():
             ratio = "" if name == "runbook" else f"{one['seconds'] / own:.2f}"
             memory = f"{one['memory'] / 1e6:.0f} MB"
-            rows.append((f"{steps}: {name}", _seconds(one), ratio, f"{one['cpu']:.3f}", memory, str(one["rounds"])))
-    yield from _rows(("steps", "seconds", "ratio", "CPU s", "peak memory", "rounds"), rows)
+            lines.append((f"{steps}: {name}", _seconds(one), ratio, f"{one['cpu']:.3f}", memory, str(one["rounds"])))
+    yield from rows(("steps", "seconds", "ratio", "CPU s", "peak memory", "rounds"), lines)
 
 
 def _scale(found: dict[str, Any]) -> Iterator[str]:
-    rows = [
+    lines = [
         (
             f"{steps}: {shape}",
             _seconds(one),
@@ -80,12 +80,12 @@ def _scale(found: dict[str, Any]) -> Iterator[str]:
         for steps, by_shape in found.items()
         for shape, one in by_shape.items()
     ]
-    yield from _rows(("steps", "seconds", "ms a step", "peak memory"), rows)
+    yield from rows(("steps", "seconds", "ms a step", "peak memory"), lines)
 
 
 def _archive(found: dict[str, Any]) -> Iterator[str]:
     yield f"{found['files']} files, {found['bytes'] / 1e6:.0f} MB.\n"
-    rows = [
+    lines = [
         (
             name,
             _seconds(one),
@@ -95,12 +95,12 @@ def _archive(found: dict[str, Any]) -> Iterator[str]:
         )
         for name, one in found["times"].items()
     ]
-    yield from _rows(("", "seconds", "MB/s", "size left", "CPU s"), rows)
+    yield from rows(("", "seconds", "MB/s", "size left", "CPU s"), lines)
 
 
 def _release(found: dict[str, Any]) -> Iterator[str]:
     yield f"{found['bytes'] / 1e6:.0f} MB: weights of a model, and logs.\n"
-    rows = [
+    lines = [
         (
             name,
             _seconds(one),
@@ -110,36 +110,36 @@ def _release(found: dict[str, Any]) -> Iterator[str]:
         )
         for name, one in found["times"].items()
     ]
-    yield from _rows(("", "seconds", "MB/s", "CPU s", "peak memory"), rows)
+    yield from rows(("", "seconds", "MB/s", "CPU s", "peak memory"), lines)
 
 
 def _instances(found: dict[str, Any]) -> Iterator[str]:
-    rows = []
+    lines = []
     for what, by_name in found.items():
         own = by_name["runbook"]["seconds"]
         for name, one in by_name.items():
             ratio = "" if name == "runbook" else f"{one['seconds'] / own:.2f}"
             each = f"{one['seconds'] / int(what.split()[0]) * 1000:.1f}"
             memory = f"{one['memory'] / 1e6:.0f} MB"
-            rows.append(
+            lines.append(
                 (f"{what}: {name}", _seconds(one), ratio, each, f"{one['cpu']:.2f}", memory, str(one["rounds"]))
             )
-    yield from _rows(("instances", "seconds", "ratio", "ms each", "CPU s", "peak memory", "rounds"), rows)
+    yield from rows(("instances", "seconds", "ratio", "ms each", "CPU s", "peak memory", "rounds"), lines)
 
 
 def _start_up(found: dict[str, Any]) -> Iterator[str]:
     bare = found["bare Python"]["seconds"]
-    rows = [
+    lines = [
         (name, f"{one['seconds'] * 1000:.0f}", f"{one['seconds'] / bare:.1f}", f"{one['memory'] / 1e6:.0f} MB")
         for name, one in found.items()
     ]
-    yield from _rows(("", "ms", "times bare Python", "peak memory"), rows)
+    yield from rows(("", "ms", "times bare Python", "peak memory"), lines)
 
 
-def write_between(page: Path, text: str) -> None:
+def write_between(page: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Put the text between the markers of a page, which must have both, and leave the rest alone."""
     whole = page.read_text()
-    if whole.count(BEGIN) != 1 or whole.count(END) != 1:
-        raise SystemExit(f"{page} must hold {BEGIN} and {END}, once each")
-    before, after = whole.split(BEGIN)[0], whole.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+    if whole.count(begin) != 1 or whole.count(end) != 1:
+        raise SystemExit(f"{page} must hold {begin} and {end}, once each")
+    before, after = whole.split(begin)[0], whole.split(end)[1]
+    page.write_text(f"{before}{begin}\n{text}{end}{after}")

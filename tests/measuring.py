@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-QUICK = {"rounds": 6, "block": "1ms", "plot": False}
+QUICK = {"rounds": 6, "starts": 2, "block": "1ms", "plot": False}
 
 
 def write_mlp(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 from runbook.measure import machine
@@ -11,47 +10,50 @@ from runbook.measure.crew import Hand
 from runbook.measure.feeds import Input, allowed_batch
 from runbook.measure.judging import unlike
 from runbook.measure.refusals import Refused
-from runbook.measure.rounds import Block, Samples, interleaved
+from runbook.measure.rounds import Samples
 from runbook.measure.statistics import latency, mean_with_interval, paired_ratio
 from runbook.measure.telling import tell
+from runbook.measure.timing import restarted
 
-MOST_CALLS = 500  # in a block; more tell nothing new, and make the report's intervals slow to find
 SHAPELESS = "say what it takes: `shape: [3, 224, 224]`, or measure it beside the ONNX model of the same inputs"
 
 
 def bench(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Run the whole measurement and give its report; raises Refused before anything is measured."""
     candidates: list[dict[str, Any]] = asked["candidates"]
-    with ExitStack() as stack:
-        hands = {one["name"]: stack.enter_context(Hand()) for one in candidates}
+    notes: list[str] | None = None
+
+    def load(hands: Mapping[str, Hand]) -> dict[str, dict[str, Any]]:
+        nonlocal notes
         told = _load(candidates, hands, asked)
-        for name, about in told.items():
-            for batch in asked["batches"]:
-                allowed_batch(name, [Input.from_json(one) for one in about["inputs"]], batch)
-        notes = _notes(told) + (unlike(hands, told, asked) if asked.get("same") else [])
-        before = machine.moment()
-        taken = {batch: _batch(hands, asked, batch) for batch in asked["batches"]}
-        peaks = {name: hand.peak_bytes() for name, hand in hands.items()}
-        after = machine.moment()
+        if notes is None:
+            notes = _notes(told) + (unlike(hands, told, asked) if asked.get("same") else [])
+        return told
+
+    found = restarted([one["name"] for one in candidates], load, asked)
+    told, taken = found.told, found.samples
     blocks = [block for samples in taken.values() for each in samples.values() for block in each.blocks]
     busy = sum(sum(block.times) for block in blocks)
-    noise = machine.noise(before, after, sum(block.switches for block in blocks), busy)
-    results = [_result(name, batch, found) for batch, samples in taken.items() for name, found in samples.items()]
-    comparisons = [one for batch, samples in taken.items() for one in _compared(samples, batch, asked["margin"])]
+    noise = machine.noise(*machine.between(found.spans), sum(block.switches for block in blocks), busy)
+    results = [_result(name, batch, one) for batch, samples in taken.items() for name, one in samples.items()]
+    comparisons = [
+        one for batch, each in taken.items() for one in _compared(each, batch, asked["margin"], found.starts)
+    ]
     return {
         "schema": "runbook.bench/1",
         "created": asked["created"],
         "environment": machine.fingerprint(),
         "noise": noise,
         "settings": {
-            name: asked.get(name) for name in ("batches", "rounds", "block", "margin", "seed", "shape", "dims")
+            name: asked.get(name)
+            for name in ("batches", "rounds", "starts", "block", "margin", "seed", "shape", "dims")
         }
         | {"images": len(asked.get("images") or ())},
-        "candidates": [_candidate(one, told[one["name"]], peaks[one["name"]]) for one in candidates],
+        "candidates": [_candidate(one, told[one["name"]], found.peaks[one["name"]]) for one in candidates],
         "results": results,
         "comparisons": comparisons,
         "at_target": _at_target(results, asked.get("target_ms")),
-        "notes": [*notes, *_few(results), *_doubts(noise, comparisons)],
+        "notes": [*(notes or []), *_few(results), *_doubts(noise, comparisons)],
     }
 
 
@@ -67,6 +69,9 @@ def _load(
             more = inputs_for_torch(list(told.values()), asked)
         tell(f"loading {one['name']}: {one['model']}")
         told[one["name"]] = hands[one["name"]].load(one["name"], {**one, "dims": asked.get("dims") or {}, **more})
+    for name, about in told.items():
+        for batch in asked["batches"]:
+            allowed_batch(name, [Input.from_json(each) for each in about["inputs"]], batch)
     return told
 
 
@@ -77,22 +82,6 @@ def inputs_for_torch(told: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]
     if not told:
         raise Refused("a torch model does not say what it takes", hint=SHAPELESS)
     return {"inputs": told[0]["inputs"], "preprocessing": told[0]["preprocessing"]}
-
-
-def _batch(hands: Mapping[str, Hand], asked: Mapping[str, Any], batch: int) -> dict[str, Samples]:
-    """Measure one batch size: warm up each candidate, then run the rounds."""
-    calls = {}
-    for name, hand in hands.items():
-        warm = hand.ask("warm", key=name, batch=batch, images=asked.get("images"), seed=asked.get("seed", 0))
-        calls[name] = max(1, min(MOST_CALLS, round(asked["block"] / max(warm["typical"], 1e-9))))
-        tell(f"batch {batch}: {name} takes about {warm['typical'] * 1e3:.3g} ms; {calls[name]} calls a block")
-    tell(f"batch {batch}: {asked['rounds']} rounds")
-    names = list(hands)
-
-    def run(name: str) -> Block:
-        return hands[name].block(name, batch, calls[name])
-
-    return interleaved(names, asked["rounds"], run, seed=asked.get("seed", 0), what=f"batch {batch}: ")
 
 
 def _result(name: str, batch: int, samples: Samples) -> dict[str, Any]:
@@ -109,17 +98,24 @@ def _result(name: str, batch: int, samples: Samples) -> dict[str, Any]:
     }
 
 
-def _compared(samples: Mapping[str, Samples], batch: int, margin: float) -> list[dict[str, Any]]:
+def _compared(samples: Mapping[str, Samples], batch: int, margin: float, starts: Sequence[int]) -> list[dict[str, Any]]:
     """Hold every other candidate against the first."""
     first, *others = samples
-    return [compared(first, other, batch, samples[first].times, samples[other].times, margin) for other in others]
+    base = samples[first].times
+    return [compared(first, other, batch, base, samples[other].times, margin, starts) for other in others]
 
 
 def compared(
-    a: str, b: str, batch: int, times_a: Sequence[float], times_b: Sequence[float], margin: float
+    a: str,
+    b: str,
+    batch: int,
+    times_a: Sequence[float],
+    times_b: Sequence[float],
+    margin: float,
+    starts: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """Give how many times as fast b is as a, with interval and verdict."""
-    found = paired_ratio(times_a, times_b)
+    """Give how many times as fast b is as a, with interval and verdict; `starts` are the rounds of each start."""
+    found = paired_ratio(times_a, times_b, starts=starts)
     return {
         "a": a,
         "b": b,

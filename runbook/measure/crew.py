@@ -62,8 +62,8 @@ class Hand:
     def load(self, key: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
         return self.ask("load", key=key, candidate=candidate)
 
-    def block(self, key: str, batch: int, calls: int) -> Block:
-        told = self.ask("block", key=key, batch=batch, calls=calls)
+    def block(self, key: str, batch: int, calls: int, longest: float) -> Block:
+        told = self.ask("block", key=key, batch=batch, calls=calls, longest=longest)
         return Block(tuple(told["times"]), told["cpu"], told["switches"])
 
     def peak_bytes(self) -> int:

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -101,6 +102,20 @@ def moment() -> Moment:
             throttled = int(line.split()[1]) / 1e6
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return Moment(time.monotonic(), load, waited, throttled)
+
+
+def between(spans: Sequence[tuple[Moment, Moment]]) -> tuple[Moment, Moment]:
+    """Put spans of time together as if they were one: what was done between them is not counted."""
+
+    def total(values: Iterable[tuple[float | None, float | None]]) -> float | None:
+        found = [late - early for early, late in values if early is not None and late is not None]
+        return sum(found) if found else None
+
+    took = sum(late.at - early.at for early, late in spans)
+    waited = total((early.waited, late.waited) for early, late in spans)
+    throttled = total((early.throttled, late.throttled) for early, late in spans)
+    first = Moment(0.0, spans[0][0].load, None if waited is None else 0.0, None if throttled is None else 0.0)
+    return first, Moment(took, spans[-1][1].load, waited, throttled)
 
 
 def noise(before: Moment, after: Moment, switches: int, busy: float) -> dict[str, Any]:

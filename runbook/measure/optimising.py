@@ -1,32 +1,31 @@
-"""Finds the session options under which a model is fastest: by successive halving, then proven against the default."""
+"""Finds the session options under which a model is fastest: by a race in rungs, then proven against the default."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from statistics import median
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from runbook.checkup.models import try_providers
 from runbook.measure import machine
-from runbook.measure.bench import MOST_CALLS, compared
+from runbook.measure.bench import compared
 from runbook.measure.crew import Hand
+from runbook.measure.racing import Race, race
 from runbook.measure.refusals import Refused
-from runbook.measure.rounds import Samples, interleaved
+from runbook.measure.searching import lapper, loadable
 from runbook.measure.statistics import mean_with_interval
 from runbook.measure.telling import compared_table, table, tell
+from runbook.measure.timing import restarted
 from runbook.service.sessions import PROVIDERS
 
-FIRST, KEPT, HEAT = 2, 3, 8  # rounds of the first rung; one in so many goes on; configurations loaded at a time
 SEARCHED = 0.7  # the share of the budget that the search may take; the rest is the final's
 DEFAULT = {"providers": ["CPU"], "options": {"level": "all", "spinning": True}}  # what ONNX Runtime does by itself
 
 Configuration = dict[str, Any]
-Heat = Callable[[Sequence[int], int], Mapping[int, Sequence[float]]]
 
 
 def space(
@@ -61,37 +60,21 @@ def space(
     return found, notes
 
 
-def halve(count: int, run: Heat, *, over: Callable[[], bool] = lambda: False) -> tuple[int, list[dict[str, Any]], bool]:
-    """Find the fastest of so many by rungs, each of fewer with twice the rounds; also gives the rungs, and if it ended.
-
-    `run` gives, for each of a heat, how many times as fast as the default it was in each round. What a rung has told is
-    kept for the next. `over` says that the time is up: then it is the best so far.
-    """
-    known: dict[int, list[float]] = {number: [] for number in range(count)}
-    alive, rounds, rungs = list(range(count)), FIRST, []
-    while True:
-        for start in range(0, len(alive), HEAT):
-            for number, ratios in run(alive[start : start + HEAT], rounds).items():
-                known[number] += ratios
-        alive.sort(key=lambda number: -median(known[number]))
-        rungs.append({"rounds": rounds, "scores": {number: median(known[number]) for number in alive}})
-        if len(alive) <= KEPT or over():
-            return alive[0], rungs, len(alive) <= KEPT
-        alive, rounds = alive[: math.ceil(len(alive) / KEPT)], rounds * 2
-
-
 def optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Search, prove the winner against the default in processes of their own, and give the report."""
     tried, notes = space(asked, *_providers(asked))
     before = machine.moment()
     tell(f"{len(tried)} configurations, {asked['budget']:g} s")
-    winner, rungs, calls = _search(asked, tried, notes)
-    found, times = _final(asked, tried[winner])
+    searched = search(asked, tried)
+    if not searched.ended:
+        notes.append("the budget was over before the search was: the best so far was taken; give it more")
+    winner = tried[searched.winner]
+    found, times = _final(asked, winner)
     noise = machine.noise(before, machine.moment(), 0, 0)
     better = found["verdict"] == "better"
     if not better:
         notes.append("nothing tried is faster than the default, as far as can be told: keep the default")
-    best = tried[winner] if better else DEFAULT
+    best = winner if better else DEFAULT
     report = {
         "schema": "runbook.optimize/1",
         "created": asked["created"],
@@ -101,9 +84,9 @@ def optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
         "sha256": asked["sha256"],
         "batch": asked["batch"],
         "configurations": tried,
-        "rungs": rungs,
-        "calls": calls,
-        "winner": tried[winner],
+        "rungs": searched.rungs,
+        "calls": searched.calls,
+        "winner": winner,
         "best": {"model": asked["model"], **best},
         "speedup": found["ratio"] if better else 1.0,
         "interval": found["interval"] if better else [1.0, 1.0],
@@ -111,7 +94,7 @@ def optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
         "throughput": mean_with_interval([asked["batch"] / time for time in (times[1] if better else times[0])]),
         "notes": notes,
     }
-    tell(_ranking(tried, rungs))
+    tell(_ranking(tried, searched.rungs))
     tell(compared_table([found]))
     return report
 
@@ -127,65 +110,27 @@ def _providers(asked: Mapping[str, Any]) -> tuple[Sequence[str], Mapping[str, st
     return tried.usable, tried.troubles
 
 
-def _search(
-    asked: Mapping[str, Any], tried: Sequence[Configuration], notes: list[str]
-) -> tuple[int, list[dict[str, Any]], int]:
-    """Run the rungs in one process: threads that spin are stopped after each call, so none disturbs the next."""
+def search(asked: Mapping[str, Any], tried: Sequence[Configuration]) -> Race:
+    """Find the fastest in rungs of paired rounds; scores are how many times as fast as the default."""
     until = time.monotonic() + asked["budget"] * SEARCHED
-    calls = 0
-    with Hand() as hand:
-        hand.load("default", _candidate(asked, DEFAULT))
-
-        def run(heat: Sequence[int], rounds: int) -> dict[int, list[float]]:
-            nonlocal calls
-            tell(f"{len(heat)} configurations, {rounds} rounds")
-            keys = {"default": DEFAULT, **{str(number): tried[number] for number in heat}}
-            for key in list(keys)[1:]:
-                hand.load(key, _candidate(asked, keys[key]))
-            samples, made = timed(dict.fromkeys(keys, hand), asked, rounds)
-            calls += made
-            for key in list(keys)[1:]:
-                hand.ask("forget", key=key)
-            base = samples["default"].times
-            return {
-                number: [math.log(one / other) for one, other in zip(base, samples[str(number)].times, strict=True)]
-                for number in heat
-            }
-
-        winner, rungs, ended = halve(len(tried), run, over=lambda: time.monotonic() > until)
-    if not ended:
-        notes.append("the budget was over before the search was: the best so far was taken; give it more")
-    named = [{"rounds": one["rounds"], "scores": {k: math.exp(v) for k, v in one["scores"].items()}} for one in rungs]
-    return winner, named, calls
-
-
-def timed(hands: Mapping[str, Hand], asked: Mapping[str, Any], rounds: int) -> tuple[dict[str, Samples], int]:
-    """Warm up what is loaded and time it in interleaved rounds; also gives the number of calls."""
-    calls = {}
-    for key, hand in hands.items():
-        warm = hand.ask("warm", key=key, batch=asked["batch"], images=asked.get("images"), seed=asked["seed"])
-        calls[key] = max(1, min(MOST_CALLS, round(asked["block"] / max(warm["typical"], 1e-9))))
-
-    def run(key: str) -> Any:
-        return hands[key].block(key, asked["batch"], calls[key])
-
-    return interleaved(list(hands), rounds, run, seed=asked["seed"]), rounds * sum(calls.values())
+    found = race(len(tried), lapper(asked, tried, DEFAULT), over=lambda: time.monotonic() > until)
+    rungs = [
+        {"rounds": one["rounds"], "scores": {k: math.exp(v) for k, v in one["scores"].items()}} for one in found.rungs
+    ]
+    return replace(found, rungs=rungs)
 
 
 def _final(asked: Mapping[str, Any], winner: Configuration) -> tuple[dict[str, Any], list[list[float]]]:
     """Hold the winner against the default, each in a process of its own."""
     tell(f"final: {described(winner)} against the default, {asked['rounds']} rounds")
-    with ExitStack() as stack:
-        hands = {name: stack.enter_context(Hand()) for name in ("default", "winner")}
-        for name, one in (("default", DEFAULT), ("winner", winner)):
-            hands[name].load(name, _candidate(asked, one))
-        samples, _ = timed(hands, asked, asked["rounds"])
-    times = [samples[name].times for name in ("default", "winner")]
-    return compared("default", "winner", asked["batch"], times[0], times[1], asked["margin"]), times
+    each = {"default": DEFAULT, "winner": winner}
 
+    def load(hands: Mapping[str, Hand]) -> dict[str, dict[str, Any]]:
+        return {name: hand.load(name, loadable(asked, each[name])) for name, hand in hands.items()}
 
-def _candidate(asked: Mapping[str, Any], one: Configuration) -> dict[str, Any]:
-    return {"engine": "onnx", "model": asked["model"], "dims": asked["dims"], **one}
+    found = restarted(list(each), load, {**asked, "batches": [asked["batch"]]})
+    times = [found.samples[asked["batch"]][name].times for name in each]
+    return compared("default", "winner", asked["batch"], times[0], times[1], asked["margin"], found.starts), times
 
 
 def described(one: Configuration) -> str:

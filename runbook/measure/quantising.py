@@ -15,9 +15,9 @@ from runbook.measure.crew import Hand
 from runbook.measure.graphs import census, method_for, read_graph, weight
 from runbook.measure.judging import answers, judged, samples_for
 from runbook.measure.refusals import Refused
-from runbook.measure.rounds import interleaved
 from runbook.measure.samples import Samples, made_up, read_samples
 from runbook.measure.telling import compared_table, tell
+from runbook.measure.timing import restarted
 
 CALIBRATE = 128  # samples at most; more cost time and move ranges little
 BEFORE, AFTER = "FP32", "INT8"
@@ -43,9 +43,7 @@ def quantise(asked: Mapping[str, Any]) -> dict[str, Any]:
             _dynamic(asked["model"], asked["model_out"])
         hands[AFTER].load(AFTER, {**candidate, "model": asked["model_out"]})
         verdicts = judged(answers(hands[BEFORE], BEFORE, judges), answers(hands[AFTER], AFTER, judges), judges.labels)
-        before = machine.moment()
-        speed = _speed(hands, asked)
-        noise = machine.noise(before, machine.moment(), 0, 0)
+    speed, noise = _speed(asked, candidate)
     sizes = [weight(asked[name]) for name in ("model", "model_out")]
     reasons, warnings = _reasons(asked, verdicts, speed)
     tell(compared_table([speed]))
@@ -162,19 +160,17 @@ def _quietly(function: Any, *given: Any, **named: Any) -> None:
         logging.disable(logging.NOTSET)
 
 
-def _speed(hands: Mapping[str, Hand], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Time both models in paired rounds."""
-    calls = {}
-    for name, hand in hands.items():
-        warm = hand.ask("warm", key=name, batch=asked["batch"], seed=asked["seed"])
-        calls[name] = max(1, min(500, round(asked["block"] / max(warm["typical"], 1e-9))))
-    tell(f"{asked['rounds']} rounds of both")
+def _speed(asked: Mapping[str, Any], candidate: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Time both models in paired rounds; also says how busy the machine was."""
+    files = {BEFORE: asked["model"], AFTER: asked["model_out"]}
 
-    def run(name: str) -> Any:
-        return hands[name].block(name, asked["batch"], calls[name])
+    def load(hands: Mapping[str, Hand]) -> dict[str, dict[str, Any]]:
+        return {name: hand.load(name, {**candidate, "model": files[name]}) for name, hand in hands.items()}
 
-    found = interleaved(list(hands), asked["rounds"], run, seed=asked["seed"])
-    return compared(BEFORE, AFTER, asked["batch"], found[BEFORE].times, found[AFTER].times, asked["margin"])
+    found = restarted(list(files), load, {**asked, "batches": [asked["batch"]]})
+    before, after = (found.samples[asked["batch"]][name].times for name in files)
+    noise = machine.noise(*machine.between(found.spans), 0, 0)
+    return compared(BEFORE, AFTER, asked["batch"], before, after, asked["margin"], found.starts), noise
 
 
 def _reasons(

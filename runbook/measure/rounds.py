@@ -36,6 +36,10 @@ class Samples:
 
     blocks: list[Block] = field(default_factory=list)
 
+    def add(self, more: Samples) -> None:
+        """Put what was measured later behind it."""
+        self.blocks.extend(more.blocks)
+
     @property
     def times(self) -> list[float]:
         """The typical time of each round: what is compared in pairs."""

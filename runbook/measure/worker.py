@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import resource
 import sys
@@ -38,7 +39,7 @@ class Worker:
             case "warm":
                 return self._warm(asked)
             case "block":
-                return block(self.calls[asked["key"], asked["batch"]], asked["calls"])
+                return block(self.calls[asked["key"], asked["batch"]], asked["calls"], asked["longest"])
             case "outputs":
                 return self._outputs(asked)
             case "forget":
@@ -69,17 +70,23 @@ class Worker:
         return feeds.synthetic(model.inputs, batch, asked.get("seed", 0))
 
     def _warm(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the call ready, and repeat it until it gets no faster; gives its typical time in seconds."""
+        """Make the call ready, and repeat it until it gets no faster; gives its typical time in seconds, and the calls.
+
+        Where that time is `known` from another process, two calls are enough.
+        """
         model = self.models[asked["key"]]
         call = self.calls[asked["key"], asked["batch"]] = model.call(self._feed(asked))
         with refusing(model.path, asked["batch"]):
             call()
-        until, before, groups = time.monotonic() + LONGEST, float("inf"), 0
+        if asked.get("known"):
+            call()
+            return {"typical": asked["known"], "calls": 2}
+        until, before, groups, calls = time.monotonic() + LONGEST, float("inf"), 0, 1
         while True:
-            now = float(np.median(block(call, GROUP if before < 0.2 else 1)["times"]))
-            groups += 1
+            times = block(call, GROUP if before < 0.2 else 1)["times"]
+            now, groups, calls = float(np.median(times)), groups + 1, calls + len(times)
             if (groups >= FEWEST and now > before * STEADY) or groups >= MOST or time.monotonic() > until:
-                return {"typical": min(now, before), "groups": groups}
+                return {"typical": min(now, before), "calls": calls}
             before = now
 
     def _outputs(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,17 +119,23 @@ def refusing(path: str, batch: int) -> Iterator[None]:
         raise Refused(f"{path} cannot be run on a batch of {batch}: {reason}") from error
 
 
-def block(call: Callable[[], Any], calls: int) -> dict[str, Any]:
-    """Make calls one after the other; `times` and `cpu` in seconds, the latter of all threads."""
+def block(call: Callable[[], Any], calls: int, longest: float = math.inf) -> dict[str, Any]:
+    """Make calls one after the other, no more when `longest` is over; `times` and `cpu` in seconds, of all threads.
+
+    The limit is for what others hold up: a block that waits for a core would take many times as long as was planned.
+    """
     clock = time.perf_counter_ns
     marks = [0] * (calls + 1)
     before, cpu = resource.getrusage(resource.RUSAGE_SELF), time.process_time_ns()
     marks[0] = clock()
+    until = marks[0] + longest * 1e9
     for number in range(1, calls + 1):
         call()
-        marks[number] = clock()
+        marks[number] = now = clock()
+        if now > until:
+            break
     cpu, after = time.process_time_ns() - cpu, resource.getrusage(resource.RUSAGE_SELF)
-    times = [(late - early) / 1e9 for early, late in itertools.pairwise(marks)]
+    times = [(late - early) / 1e9 for early, late in itertools.pairwise(marks[: number + 1])]
     return {"times": times, "cpu": cpu / 1e9, "switches": after.ru_nivcsw - before.ru_nivcsw}
 
 

@@ -166,7 +166,7 @@ def test_no_worker_outlives_its_coordinator(model):
     asked = [
         {"do": "load", "key": "m", "candidate": {"engine": "onnx", "model": str(model)}},
         {"do": "warm", "key": "m", "batch": 2},
-        {"do": "block", "key": "m", "batch": 2, "calls": 3},
+        {"do": "block", "key": "m", "batch": 2, "calls": 3, "longest": 60},
         {"do": "load", "key": "n", "candidate": {"engine": "onnx", "model": "/nowhere.onnx"}},
     ]
     lines = "".join(json.dumps(one) + "\n" for one in asked)

@@ -1,18 +1,17 @@
-"""The search finds what is fastest in spite of noise, and a real model gets options that bench.infer and the gate take."""
+"""What is tried, and a real model gets options that bench.infer and the gate take."""
 
 import json
 from contextlib import suppress
 from pathlib import Path
 
 import jsonschema
-import numpy as np
 import onnxruntime
 import pytest
 
 from runbook.checkup.models import Tried
 from runbook.errors import TaskFailed
 from runbook.measure import optimising
-from runbook.measure.optimising import FIRST, described, halve, space
+from runbook.measure.optimising import described, space
 from runbook.measure.refusals import Refused
 from runbook.tasks import bench
 from runbook.units import Percent
@@ -84,39 +83,6 @@ def test_what_is_listed_and_no_use_is_not_searched(monkeypatch):
     assert space(asked, *optimising._providers(asked))[1] == ["CUDA is skipped: CUDA is not to be had here (no driver)"]
     monkeypatch.setattr(optimising, "try_providers", lambda: pytest.fail("nobody asks for it"))
     assert optimising._providers(ASKED) == (WITH_GPU[1:], {})
-
-
-def search(seed: int, count: int = 24, noise: float = 0.15):
-    """Search among simulated configurations on a machine with jitter and hard blows; give the regret and the blocks."""
-    generator = np.random.default_rng(seed)
-    true = np.log(generator.uniform(0.5, 1.5, count))
-    used = 0
-
-    def run(heat, rounds):
-        nonlocal used
-        used += len(heat) * rounds
-        blows = np.where(
-            generator.random((len(heat), rounds)) < 0.1, generator.exponential(0.7, (len(heat), rounds)), 0
-        )
-        told = true[list(heat)][:, None] + generator.normal(0, noise, (len(heat), rounds)) - blows
-        return {number: list(row) for number, row in zip(heat, told, strict=True)}
-
-    winner, rungs, ended = halve(count, run)
-    assert ended
-    assert [one["rounds"] for one in rungs] == [FIRST * 2**number for number in range(len(rungs))]
-    return float(np.exp(true.max() - true[winner])), used
-
-
-def test_the_search_comes_close_to_the_best_with_a_third_of_the_rounds():
-    found = [search(seed, noise=0.03) for seed in range(50)]
-    assert sum(regret <= 1.03 for regret, _ in found) >= 45
-    assert max(used for _, used in found) <= 24 * 20 / 3  # twenty rounds of each would be the exhaustive search
-    assert np.mean([search(seed)[0] for seed in range(50)]) < 1.06  # noise as of a machine that others fill
-
-
-def test_a_search_whose_time_is_up_gives_the_best_so_far():
-    winner, rungs, ended = halve(9, lambda heat, rounds: {n: [float(n)] * rounds for n in heat}, over=lambda: True)
-    assert (winner, len(rungs), ended) == (8, 1, False)
 
 
 def test_a_real_model_is_optimised_and_the_recommendation_can_be_measured(tmp_path):

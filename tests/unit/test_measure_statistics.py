@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from runbook.measure import rounds
-from runbook.measure.machine import Moment, fingerprint, moment, noise
+from runbook.measure import rounds, worker
+from runbook.measure.machine import Moment, between, fingerprint, moment, noise
 from runbook.measure.rounds import Block, interleaved, orders
 from runbook.measure.statistics import Ratio, latency, mean_with_interval, paired_ratio, upper_bound
+from runbook.measure.timing import block_calls, shares
 
 ROUNDS = 20
 
@@ -34,6 +35,31 @@ def test_the_same_twice_is_inconclusive_and_a_third_more_work_is_found():
     slower = [paired_ratio(*measured(generator, 1 / 1.3)).verdict(0.02) for _ in range(100)]
     assert slower.count("worse") >= 95
     assert "better" not in slower
+
+
+def lying(generator, ratio: float, starts: int = 5, *, place: float = 0.02):
+    """Give paired times of several starts, each of which has another luck with its memory."""
+    luck = np.repeat(np.exp(generator.normal(0, place, starts)), ROUNDS // starts)
+    a, b = measured(generator, ratio, spread=0.01, disturbed=0.05)
+    return a * luck, b
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.3])
+def test_several_starts_hold_what_processes_differ_by(ratio):
+    """Without them, the interval is of the one process alone, and far too narrow."""
+    generator = np.random.default_rng(11)
+    samples = [lying(generator, ratio) for _ in range(400)]
+    found = [paired_ratio(*times, starts=[4] * 5) for times in samples]
+    assert sum(one.low <= ratio <= one.high for one in found) / 400 >= 0.93
+    once = [paired_ratio(*lying(generator, ratio, 1)) for _ in range(100)]
+    assert sum(one.low <= ratio <= one.high for one in once) / 100 < 0.5
+
+
+def test_starts_share_the_rounds():
+    assert shares(20, 5) == [4] * 5
+    assert shares(7, 3) == [3, 2, 2]
+    assert shares(6, 10) == [1] * 6
+    assert shares(6, 1) == [6]
 
 
 def test_drift_that_both_share_is_no_difference():
@@ -135,6 +161,34 @@ def test_a_busy_machine_is_called_noisy_and_why():
     assert busy["involuntary_switches_per_second"] == 125.0
     unknown = noise(Moment(0, None, None, None), Moment(1, None, None, None), 0, 0)
     assert (unknown["cpu_pressure"], unknown["noisy"]) == (None, False)
+
+
+def test_what_was_done_between_measurements_is_not_counted():
+    spans = [
+        (Moment(0, 0.1, 0.0, None), Moment(10, 0.2, 1.0, None)),
+        (Moment(90, 0.9, 80.0, None), Moment(100, 0.3, 81.0, None)),
+    ]
+    found = noise(*between(spans), 0, 0)
+    assert (found["seconds"], found["cpu_pressure"], found["load"]) == (20, 0.1, [0.1, 0.3])
+    assert found["throttled_seconds"] is None
+
+
+@pytest.mark.parametrize(
+    ("block", "typical", "calls"), [(0.05, 0.001, 50), (0.05, 1e-6, 500), (0.05, 3.0, 1), (1, 0, 500)]
+)
+def test_the_calls_of_a_block(block, typical, calls):
+    assert block_calls(block, typical) == calls
+
+
+def test_a_block_that_others_hold_up_ends_early():
+    def call():
+        nonlocal now
+        now += 1
+
+    now = 0
+    assert len(worker.block(call, 1000)["times"]) == 1000
+    found = worker.block(call, 1000, longest=0.0)
+    assert (now, len(found["times"])) == (1001, 1)
 
 
 def test_it_is_told_now_and_then_how_far_the_rounds_are(monkeypatch, capsys):

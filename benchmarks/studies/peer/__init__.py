@@ -1,0 +1,1 @@
+"""What the peers' own Python runs: each measures or tunes as its users do, and prints one line of JSON at the end."""
