@@ -13,7 +13,7 @@ from runbook.engine.stage import Stage
 from runbook.engine.state import Frame, HostState
 from runbook.engine.step import StepRun
 from runbook.errors import StepError, Stopped, Unsure
-from runbook.events import Failure, Rescued, Result, Status, StepFinished, StepId
+from runbook.events import Failure, Note, Rescued, Result, Status, StepFinished, StepId
 from runbook.plan.model import BlockNode, Node, PlannedPlay, StepNode, flat
 from runbook.plan.names import sets
 from runbook.unknown import Unknown
@@ -63,10 +63,14 @@ class Walk:
         if not failed:
             return
         fatal = self.play.any_errors_fatal or settled_flag("any_errors_fatal", node.effect.any_errors_fatal, first)
+        told = None
         if fatal or once:
-            fail_all(self.states, f"another host failed: {failed[0]}", rescue=self._rescued > 0)
+            rule = "any_errors_fatal" if fatal else "run_once"
+            told = fail_all(self.states, f"another host failed ({rule}): {failed[0]}", rescue=self._rescued > 0)
         elif not self._rescued and too_many(self.states, self.play.max_fail_percentage):
-            fail_all(self.states, "more hosts have failed than max_fail_percentage allows", rescue=False)
+            told = fail_all(self.states, "more hosts have failed than max_fail_percentage allows", rescue=False)
+        if told and not self._rescued:  # in a block that is rescued they go on there
+            self.stage.emit(Note(told, node.where))
 
     def _run(self, node: StepNode, live: Sequence[HostState], frames: Frames, throttle: int) -> None:
         """Run a step on hosts, as many at once as may be; other hosts see what it sets when all are through."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runbook.cli.play import command
 from tests.runs import scenario
 
 LOCAL = "all:\n  hosts:\n    a: {ansible_connection: local}\n    b: {ansible_connection: local}\n"
@@ -180,3 +181,22 @@ def test_a_dry_run_says_what_only_a_run_knows(play) -> None:
     text = "- {name: x, command: echo, register: out}\n- {name: see, debug: {msg: \"{{ out.rc | default('none') }}\"}}"
     done = play(text, "--dry-run")
     assert done.report["steps"][1]["data"]["params"] == {"msg": "known in the run"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("any_errors_fatal: true", "no further step on a: another host failed (any_errors_fatal): b"),
+        ("max_fail_percentage: 20", "no further step on a: more hosts have failed than max_fail_percentage allows"),
+        ("any_errors_fatal: false", None),
+    ],
+)
+def test_hosts_that_stop_for_another_ones_failure_are_told_of(play, capsys, rule: str, told: str | None) -> None:
+    Path("inventory.yml").write_text(LOCAL)
+    Path("playbook.yml").write_text(
+        f"- hosts: all\n  {rule}\n  steps:\n    - fail: {{msg: x}}\n      when: inventory_hostname == 'b'\n"
+    )
+    with pytest.raises(SystemExit):
+        command(["playbook.yml", "-i", "inventory.yml", "--state-dir", "state"])
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert notes == ([f"note: {told} (playbook.yml:4:7)"] if told else [])
