@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from runbook.errors import Invalid
-from runbook.inputs import Input, show_inputs
-from runbook.plan.extra import inputs_of
+from runbook.inputs import show_inputs
+from runbook.plan.extra import inputs_of, needed
 from runbook.playbook import Playbook
 from runbook.playbook.load import load_steps_file
 from runbook.playbook.model import Block, Include, Item, Play, Step
@@ -78,7 +78,7 @@ def _cell(text: object) -> str:
 
 
 def _procedure(name: str, book: Playbook, registry: Registry) -> str:
-    given = "".join(f" -e {name}={name.upper()}" for name in _needed(inputs_of(book)))
+    given = "".join(f" -e {name}={name.upper()}" for name in needed(inputs_of(book)))
     writer = _Writer(f"runbook play {name}", given, registry)
     lines = [
         f"See first what it would do: `{writer.command} --check{given}`. Then do it: `{writer.command}{given}`.",
@@ -87,15 +87,6 @@ def _procedure(name: str, book: Playbook, registry: Registry) -> str:
     for play in book.plays:
         lines += writer.play(play)
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _needed(inputs: Mapping[str, Input]) -> list[str]:
-    """Name what must be given; of inputs of which one must be, the first."""
-    found: list[str] = []
-    for name, asked in inputs.items():
-        if asked.required or (asked.required_unless and not set(found) & set(asked.required_unless)):
-            found.append(name)
-    return found
 
 
 class _Writer:

@@ -27,6 +27,15 @@ def inputs_of(book: Playbook) -> dict[str, Input]:
     return found
 
 
+def needed(inputs: Mapping[str, Input]) -> list[str]:
+    """Name what must be given; of inputs of which one must be, the first."""
+    found: list[str] = []
+    for name, asked in inputs.items():
+        if asked.required or (asked.required_unless and not set(found) & set(asked.required_unless)):
+            found.append(name)
+    return found
+
+
 def extra_layer(book: Playbook, words: Iterable[str], cwd: Path, problems: list[Invalid]) -> Layer:
     """Read what `-e` gives: an input by its type, else as a strict YAML scalar; nothing of it is a template.
 

@@ -143,7 +143,7 @@ def truth(reloads: Reloads, ran: Ran) -> Iterator[str]:
         yield f"ended with {ran.rc}: {ran.text}"
     if ran.rc == 0 and reloads.served() != str(reloads.digits.good):
         yield f"said that the new model serves, and the old one does: {ran.text}"
-    if ran.rc == 1 and not re.search(r"refused|timed out|broken pipe|reset|broke the connection off", ran.text):
+    if ran.rc == 1 and not re.search(r"refused|no answer within|broken pipe|reset|broke the connection off", ran.text):
         yield f"does not say what went wrong: {ran.text}"
     said = re.search(r"(?:still|now) served: (\S+)", ran.text)
     if said and os.path.basename(said[1]) != os.path.basename(reloads.served()):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runbook.cli.session import Options, compiled, opened
-from runbook.plan.extra import inputs_of
+from runbook.plan.extra import inputs_of, needed
 from runbook.playbook import find_playbook, load_playbook, shipped_playbooks
 from runbook.registry import Registry
 from tests.unit.playing import COMMAND
@@ -254,5 +254,6 @@ def test_a_part_may_be_run_alone_as_the_pages_say(name, tag, tmp_path, monkeypat
     env_file.write_text("API_KEY=0123456789abcdef0123456789abcdef\n")
     book = load_playbook(find_playbook(name), is_task=Registry([]).is_task)
     fit = {"dir": tmp_path, "file": env_file, "str": "true"}
-    given = tuple(f"{each.name}={fit[each.type]}" for each in inputs_of(book).values() if each.required)
+    inputs = inputs_of(book)
+    given = tuple(f"{name}={fit[inputs[name].type]}" for name in needed(inputs))
     compiled(opened(Options(name, "dry-run", given, tags=(tag,), state_dir=tmp_path / "state")))
