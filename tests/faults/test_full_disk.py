@@ -13,7 +13,7 @@ pytestmark = pytest.mark.fault
 
 
 @contextmanager
-def small_disk(at: Path, megabytes: int = 4):
+def small_disk(at: Path, megabytes: int = 12):
     at.mkdir(parents=True)
     sh("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", at)
     try:
