@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
@@ -20,6 +19,7 @@ from runbook.measure import drawing, ortengine, plot
 from runbook.measure.bench import _at_target
 from runbook.service import sessions
 from runbook.service.digits import write_samples
+from runbook.tasks.measuring import candidates
 from tests.measuring import QUICK, write_mlp
 from tests.releasing import host_at, played
 
@@ -178,8 +178,8 @@ def test_no_worker_outlives_its_coordinator(model):
     assert "/nowhere.onnx" in told[3]["refused"]
 
 
-@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed")
-def test_without_torch_it_is_said_how_to_get_it(tmp_path, model):
+def test_without_torch_it_is_said_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(candidates, "find_spec", lambda _: None)
     (tmp_path / "net.pt").write_bytes(b"PK")
     with pytest.raises(TaskFailed, match="needs PyTorch") as failed:
         played("bench.infer", host_at(tmp_path), model="net.pt", engine="torch", **QUICK)

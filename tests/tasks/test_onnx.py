@@ -153,6 +153,18 @@ def test_a_model_is_checked_with_its_external_data(tmp_path):
         played("onnx.check", host_at(tmp_path), model=model)
 
 
+def test_weights_in_a_file_of_their_own_are_quantised_and_weighed_too(tmp_path):
+    model = write_mlp(tmp_path / "model.onnx", width=256)
+    whole = model.stat().st_size
+    onnx.save_model(onnx.load(model), model, save_as_external_data=True, location="model.onnx.data", size_threshold=0)
+    data = played("onnx.quantize", host_at(tmp_path), model=model, count=16, min_agreement="50%", **QUICK).data
+    assert data["bytes"][0] >= whole * 0.99
+    assert data["bytes"][1] < whole / 2
+    (tmp_path / "model.onnx.data").write_bytes(bytes((tmp_path / "model.onnx.data").stat().st_size))
+    again = played("onnx.quantize", Overlay(host_at(tmp_path), imagined=True), model=model, count=16, **QUICK)
+    assert len(again.changes) == 2, "other weights under the same name"
+
+
 def test_an_invalid_graph_is_refused(tmp_path):
     model = onnx.load(write_mlp(tmp_path / "model.onnx"))
     model.graph.node[1].input[0] = "nobody makes this"

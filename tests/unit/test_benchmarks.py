@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import models
 from benchmarks.budgets import BUDGETS, verdicts
 from benchmarks.contestants import GREETING, SHAPES, FilePlay
 from benchmarks.measure import Trial, interleave
@@ -127,3 +128,47 @@ def test_bare_python_writes_what_was_asked(tmp_path):
     (play.out / "2.txt").write_text("other")
     with pytest.raises(SystemExit, match="other files"):
         play.check()
+
+
+def test_the_study_of_models_draws_its_tables():
+    comparison = {"a": "onnx", "b": "torch", "batch": 8, "ratio": 0.74, "interval": [0.7, 0.78]}
+    quality = {
+        "drop": 0.33,
+        "flips": {"lost": 2, "gained": 1},
+        "bound": 1.6,
+        "agreement": 0.98,
+        "accuracy": [0.98, 0.977],
+    }
+    fate = {
+        "method": "static",
+        "published": True,
+        "speedup": 3.4,
+        "interval": [3.2, 3.6],
+        "bytes": [4, 1],
+        "refused": [],
+    }
+    vague = {"drop": None, "flips": None, "bound": None, "agreement": 0.992, "accuracy": None}
+    slower = {**fate, "method": "dynamic", "published": False, "speedup": 0.21, "interval": [0.2, 0.22]}
+    text = models.page(
+        {
+            "date": "2026-01-01",
+            "environment": {"cpu": "X", "cpus": 2, "features": ["avx2"], "packages": {"torch": "2.13.0"}},
+            "load": "0.1 to 0.9",
+            "rounds": 40,
+            "block": "50ms",
+            "models": {
+                "resnet": {
+                    "what": "a net",
+                    "engines": [comparison],
+                    "latency_ms": {"onnx, 8": 1.5, "torch, 8": 2.0},
+                    "cpu_ms": {"onnx, 8": 1.25, "torch, 8": 1.75},
+                    "int8": {"auto": {**fate, **quality}, "dynamic": {**slower, **vague}},
+                }
+            },
+        }
+    )
+    assert "| a net | 8 | 1.5 | 1.25 | 2 | 1.75 | 0.74 | 0.70 to 0.78 |" in text
+    assert "| a net | auto: static | 3.40 | 3.20 to 3.60 | 98.00% to 97.70%, 2 lost, 1 gained | published |" in text
+    assert "| a net | dynamic | 0.21 | 0.20 to 0.22 | agrees on 99.2% | refused |" in text
+    page = models.PAGE.read_text("utf-8")
+    assert page.count(models.BEGIN) == page.count(models.END) == 1
