@@ -23,7 +23,6 @@ class Handlers:
     ) -> None:
         self.play, self._view, self._step, self._tell = play, view, step, tell
         self._due: set[tuple[int, str]] = set()
-        self._broken: set[str] = set()  # the hosts on which a handler has failed: they run no more of them
 
     def flush(self, states: Sequence[HostState], frames: Frames) -> None:
         """Run the notified handlers in the order they stand in; those that they notify run too, earlier ones after.
@@ -68,12 +67,11 @@ class Handlers:
             state.failed = None
         self._step(handler, able, frames)
         for state in able:
-            if state.failed:
-                self._broken.add(state.name)
+            state.broken = state.failed is not None
             state.failed = kept[state.name] or state.failed
 
     def _may_run(self, handler: StepNode, state: HostState) -> bool:
-        lost = state.failed and (state.name in self._broken or not self.play.force_handlers)
+        lost = state.failed and (state.broken or not self.play.force_handlers)
         if not (state.over or state.unreachable or lost):
             return True
         self._tell(Note(f"notified and not run on {state.name}: {self._name(handler, state)}", handler.where))

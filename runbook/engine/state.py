@@ -29,8 +29,8 @@ class HostState:
 
     `facts` are what `set_fact` and `register` have set, `included` what `include_vars` has. What the step at work sets
     is in `new_facts` and `new_included`: other hosts see it when all of them are through with that step. `failed` takes
-    the host out of the play until a rescue clears it; it is `lost` where no rescue waits for it. `over` takes it out
-    for good (`meta: end_host`, an abandoned plugin).
+    the host out of the play until a rescue clears it; it is `lost` where no rescue waits for it, `broken` where a
+    handler has failed: it runs no more of them. `over` takes it out for good (`meta: end_host`, an abandoned plugin).
     """
 
     name: str
@@ -43,6 +43,7 @@ class HostState:
     unreachable: bool = False
     over: bool = False
     lost: bool = False
+    broken: bool = False
     notified: list[str] = field(default_factory=list)
 
     @property
@@ -55,7 +56,7 @@ class HostState:
 
     def begin(self) -> None:
         """Make ready for the next batch of hosts: of what has become of this one, only a failure lasts."""
-        self.over, self.lost = False, self.failed is not None
+        self.over, self.broken, self.lost = False, False, self.failed is not None
 
     def publish(self) -> None:
         """Let the other hosts see what the step at work has set."""

@@ -137,7 +137,7 @@ class Walk:
     def _rescue(self, node: BlockNode, failed: Sequence[HostState], frames: Frames, before: Mapping[str, int]) -> None:
         """Run a rescue; where it ends well, or its host leaves the play, all failures since `before` are made good."""
         for state in failed:
-            state.failed = None
+            state.failed, state.broken = None, False
             if causes := self._failures[state.name][before[state.name] :]:
                 step, register = causes[-1]
                 state.facts["ansible_failed_task"] = {"name": step.name, "action": step.task}

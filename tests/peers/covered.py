@@ -15,6 +15,8 @@ from runbook.tasks.core import WHERE
 OURS = {"inputs", "env_files", "lock", "steps"}  # Ansible has no such keyword
 ELSEWHERE = {("when", "play")}  # it has, and not there
 EXPECTED = {(word.name, place) for word in KEYWORDS for place in word.on if word.name not in OURS} - ELSEWHERE
+# Of these a `false` says nothing that would not be so without it.
+SAYING_TRUE = {"any_errors_fatal", "check_mode", "force_handlers", "ignore_errors", "no_log", "run_once"}
 _LISTS = ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always")
 
 
@@ -54,9 +56,10 @@ def _of(item: dict[str, Any], place: str) -> Iterator[tuple[str, str]]:
         kinds = {INCLUDES[bare(key)] for key in item if bare(key) in INCLUDES}
         place = kinds.pop() if kinds else "block" if "block" in item else place
     for key, value in item.items():
-        yield key, place
-        if place == "handler":
-            yield key, "step"
+        if key not in SAYING_TRUE or value is not False:
+            yield key, place
+            if place == "handler":
+                yield key, "step"
         if key in _LISTS and isinstance(value, list):
             for inner in value:
                 if isinstance(inner, dict):

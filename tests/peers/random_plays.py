@@ -68,7 +68,7 @@ class Maker(Steps):
                 play[keyword] = self._random.choice(values)
         # `clear_host_errors` has hosts go on there that have failed in a block in a block, in an include, or beside an
         # `always`; and `max_fail_percentage` does not count those beside an `always`.
-        self._flat = self._chance(0.15)
+        self._flat, self._deep = self._chance(0.15), False
         self._always = "max_fail_percentage" not in play and not self._flat
         self._note(play)
         depth = 1 if self._flat else 2

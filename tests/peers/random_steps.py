@@ -49,6 +49,7 @@ class Steps:
         self._always = True
         self._flat = False
         self._sound = False
+        self._deep = False
 
     def _chance(self, share: float) -> bool:
         return self._random.random() < share
@@ -71,6 +72,7 @@ class Steps:
             tries = ("n == 1", "true", "v == 'x'", *([f"{name}.attempts > 1"] if name and "debug" in step else []))
             step |= {"until": self._random.choice(tries), "retries": 2, "delay": 0}
         sound = not {"failed_when", "until", "fail", "assert"} & step.keys()
+        self._deep |= not sound and self._nested()
         if self._chance(0.25):
             step["changed_when"] = self._random.choice((True, "n == 1", "n > 5"))
             if self._handlers and self._chance(0.8) and (sound or not loops):  # then none of its items notifies there
@@ -95,6 +97,10 @@ class Steps:
     def _saved(self) -> bool:
         """Whether a rescue or an `always` waits: of a `run_once` that failed, only the first host gets there."""
         return any(part.name == "tried" or (part.always and part.name != "always") for part in self._parts)
+
+    def _nested(self) -> bool:
+        """Whether what surrounds the step is a block in a block, an include or an import."""
+        return len(self._parts) > 1 or any(part.name == "include" for part in self._parts)
 
     def _condition(self, *, loops: bool = False) -> Any:
         found = self._random.choice(CONDITIONS)
@@ -130,6 +136,7 @@ class Steps:
 
     def _meta(self) -> Step:
         name = self._random.choice([name for name in META if self._has_room(name)])
+        self._deep |= name == "flush_handlers" and not self._sound and self._nested()
         step = {"name": self._name("meta"), "meta": name}
         if name.startswith("end"):
             step["when"] = self._random.choice(CONDITIONS)
@@ -142,8 +149,8 @@ class Steps:
             return self._sound or "tried" not in parts
         if meta == "clear_host_errors":
             return self._flat
-        if meta == "end_play" and "tried" in parts:  # hosts that wait for their rescue are forgiven there
-            return False
+        if meta == "end_play" and ("tried" in parts or self._deep):
+            return False  # hosts that wait for their rescue, or have failed in a block in a block, are forgiven there
         if meta.startswith("end"):  # in a block within a rescue, or in an `always`, a failure is kept or lost
             return not {"rescue", "always"} & set(parts) or (parts[-1] == "rescue" and "always" not in parts)
         return True

@@ -14,7 +14,7 @@ from tests.peers.peer import WHOLE, Plays, needs_ansible, plays
 from tests.peers.random_plays import Maker
 from tests.runs import scenario
 
-COUNT = int(os.environ.get("PEERS_PLAYS") or (300 if WHOLE else 12))
+COUNT = int(os.environ.get("PEERS_PLAYS") or (300 if WHOLE else 8))
 FIRST = int(os.environ.get("PEERS_FIRST") or 0)
 
 
