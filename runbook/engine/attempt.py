@@ -71,6 +71,7 @@ class Attempt:
         if effect.failed_when is None:  # which otherwise says alone when a step has failed
             result.status = "failed"
             result.error = Failure("TaskFailed", f"`until` was not true after {self.count} attempts")
+            self.register.setdefault("msg", result.error.message)
         return result
 
     def _once(self, view: Variables, host: Host) -> Result:
@@ -127,8 +128,9 @@ class Attempt:
         result = Result(self.step, "failed" if bad else status, attempts=self.count, item=self.item)  # type: ignore[arg-type]
         result.changes, result.data, result.reason = record.changes, self.register, reason
         if bad:
-            text = "failed_when: " + effect.failed_when.text if effect.failed_when and not failure else None
-            result.error = _failure(failure) if failure else Failure("TaskFailed", text or "failed")
+            text = "failed_when: " + effect.failed_when.text if effect.failed_when and not failure else "failed"
+            result.error = _failure(failure) if failure else Failure("TaskFailed", text)
+            self.register.setdefault("msg", result.error.message)
         return result
 
     def _said(self, condition: Condition, view: Variables) -> bool:

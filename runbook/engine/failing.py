@@ -33,10 +33,10 @@ def fail_all(states: Sequence[HostState], why: str, *, rescue: bool) -> str | No
     return f"no further step on {named}: {why}"
 
 
-def share(node: StepNode, done: HostState, others: Sequence[HostState]) -> None:
-    """Give the other hosts what a step that ran once has set."""
+def share(node: StepNode, done: HostState, states: Sequence[HostState]) -> None:
+    """Give all hosts, also those that wait for their rescue, what a step that ran once has set."""
     for name in sets(node):
-        for state in others:
+        for state in states:
             for mine, theirs in ((done.facts, state.facts), (done.included, state.included)):
                 if name in mine:
                     theirs[name] = mine[name]

@@ -29,8 +29,9 @@ class HostState:
 
     `facts` are what `set_fact` and `register` have set, `included` what `include_vars` has. What the step at work sets
     is in `new_facts` and `new_included`: other hosts see it when all of them are through with that step. `failed` takes
-    the host out of the play until a rescue clears it; it is `lost` where no rescue waits for it, `broken` where a
-    handler has failed: it runs no more of them. `over` takes it out for good (`meta: end_host`, an abandoned plugin).
+    the host out of the play until a rescue clears it; it is `lost` where no rescue waits for it, and `broken` where it
+    was a handler that failed, at the end of its steps. `over` takes it out for good (`meta: end_host`, an abandoned
+    plugin).
     """
 
     name: str

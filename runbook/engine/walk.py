@@ -38,7 +38,7 @@ class Walk:
             self.nodes(section, self.states, frames)
             if self.ended:
                 break
-            self._handlers.flush(self.states, frames)
+            self._handlers.flush(self.states, frames, last=True)
 
     def nodes(self, nodes: Sequence[Node], states: Sequence[HostState], frames: Frames) -> None:
         for node in nodes:
@@ -58,7 +58,7 @@ class Walk:
         once = node.spec.once or settled_flag("run_once", node.effect.run_once, first)
         self._run(node, live[:1] if once else live, frames, settled_throttle(node, first))
         if once:
-            share(node, live[0], live[1:])
+            share(node, live[0], self.states)
         failed = [state.name for state in live if state.failed]
         if not failed:
             return
@@ -137,7 +137,7 @@ class Walk:
     def _rescue(self, node: BlockNode, failed: Sequence[HostState], frames: Frames, before: Mapping[str, int]) -> None:
         """Run a rescue; where it ends well, or its host leaves the play, all failures since `before` are made good."""
         for state in failed:
-            state.failed, state.broken = None, False
+            state.failed = None
             if causes := self._failures[state.name][before[state.name] :]:
                 step, register = causes[-1]
                 state.facts["ansible_failed_task"] = {"name": step.name, "action": step.task}

@@ -58,7 +58,6 @@ class Maker(Steps):
             ("serial", (1, 2, "50%", [1, 2], ["40%", 2]), 0.2 * self._several),
             ("any_errors_fatal", (True,), 0.4 * self._fatal),
             ("max_fail_percentage", (0, 40, 60), 0.15 * (not self._fatal)),
-            ("force_handlers", (True,), 0.2),
             ("ignore_errors", (True,), 0.05),
             ("throttle", (1,), 0.05),
             ("vars_files", (["more.yml"],), 0.1),
@@ -66,6 +65,8 @@ class Maker(Steps):
         ):
             if self._chance(share):
                 play[keyword] = self._random.choice(values)
+        if "max_fail_percentage" not in play and self._chance(0.2):  # where that ends the play, no handlers run there
+            play["force_handlers"] = True
         # `clear_host_errors` has hosts go on there that have failed in a block in a block, in an include, or beside an
         # `always`; and `max_fail_percentage` does not count those beside an `always`.
         self._flat, self._deep = self._chance(0.15), False

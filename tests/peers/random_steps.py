@@ -89,7 +89,7 @@ class Steps:
         ):
             if self._chance(share):
                 step[keyword] = self._random.choice(values)
-        if name and ({"debug", "fail", "assert"} & step.keys() or "until" not in step):  # whose words are its own
+        if name and (sound or {"debug", "fail", "assert"} & step.keys()):  # the words of other failures are its own
             step["register"] = name
             self._registers.append(name)
         return self._tagged(step)
