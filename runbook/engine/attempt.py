@@ -29,7 +29,7 @@ class Attempt:
     """The attempts at one step, or at one item of its loop, on one host.
 
     `changes` are those of the last attempt, and what earlier ones have changed in a state; `register` is what is left,
-    `count` how many there were.
+    `changed` how the last one that came to its end ended, `count` how many there were.
     """
 
     def __init__(self, run: StepRun, item: str | None) -> None:
@@ -38,9 +38,22 @@ class Attempt:
         self.changes: list[dict[str, Any]] = []
         self.register: Any = None
         self.count = 0
+        self.changed = False
 
     def until_done(self, view: Variables) -> Result:
-        """Try until it is good, or the retries are used up. Ansible's `retries` come on top of the first attempt."""
+        """Try until it is good, or the retries are used up; what counts for its handlers is how the last one ended."""
+        try:
+            result = self._tried(view)
+        except Unsure:
+            if self.changed:
+                self._notify(view)
+            raise
+        if result.status == "changed":
+            result.notified = self._notify(view)
+        return result
+
+    def _tried(self, view: Variables) -> Result:
+        """Give the last attempt's result. Ansible's `retries` come on top of the first attempt."""
         effect = self.node.effect
         host = self.stage.host_of(self.state, self.node, view)
         retries = 0
@@ -48,12 +61,11 @@ class Attempt:
             retries = _count(render_value(effect.retries if effect.retries is not None else 3, view))
         while True:
             self.count += 1
+            self.changed = False
             result = self._once(view, host)
+            self.changed = result.status == "changed"
             if self.count > retries or self._good(result, view):
-                result = self._exhausted(result, view, retries)
-                if result.status == "changed":  # and not what an attempt before it was: it may fail in the end
-                    result.notified = self._notify(view)
-                return result
+                return self._exhausted(result, view, retries)
             if not host.sleep(seconds(render_value(effect.delay, view), "delay")):
                 raise Unsure("a run would wait and try again")
 
