@@ -67,6 +67,7 @@ class Maker(Steps):
                 play[keyword] = self._random.choice(values)
         if "max_fail_percentage" not in play and self._chance(0.2):  # where that ends the play, no handlers run there
             play["force_handlers"] = True
+        self._whole = self._fatal or "max_fail_percentage" in play
         # `clear_host_errors` has hosts go on there that have failed in a block in a block, in an include, or beside an
         # `always`; and `max_fail_percentage` does not count those beside an `always`.
         self._flat, self._deep = self._chance(0.15), False

@@ -50,6 +50,7 @@ class Steps:
         self._flat = False
         self._sound = False
         self._deep = False
+        self._whole = False  # whether the failure of one host may be that of all
 
     def _chance(self, share: float) -> bool:
         return self._random.random() < share
@@ -77,8 +78,8 @@ class Steps:
             step["changed_when"] = self._random.choice((True, "n == 1", "n > 5"))
             if self._handlers and self._chance(0.8) and (sound or not loops):  # then none of its items notifies there
                 step["notify"] = self._random.choice((*self._handlers, self._handlers, *self._topics))
-        if self._chance(0.15):  # a template means something else there beside `any_errors_fatal` and `run_once`
-            step["ignore_errors"] = True if self._fatal else self._random.choice((True, "{{ n == 1 }}"))
+        if self._chance(0.15):  # with a template other keywords mean something else there
+            step["ignore_errors"] = True if self._whole else self._random.choice((True, "{{ n == 1 }}"))
         if self._chance(0.1) and "{{" not in str(step.get("ignore_errors")) and (sound or not self._saved()):
             step["run_once"] = True
         for keyword, values, share in (
