@@ -24,7 +24,7 @@ class Handlers:
         self.play, self._view, self._step, self._tell = play, view, step, tell
         self._due: set[tuple[int, str]] = set()
 
-    def flush(self, states: Sequence[HostState], frames: Frames, *, last: bool = False) -> None:
+    def flush(self, states: Sequence[HostState], *, last: bool = False) -> None:
         """Run the notified handlers in the order they stand in; those that they notify run too, earlier ones after.
 
         A host that has failed loses its own, unless `force_handlers`. One on which a handler fails runs no more of them
@@ -40,11 +40,11 @@ class Handlers:
             for position, handler in enumerate(self.play.handlers):
                 due = [state for state in states if state.name not in broken and self._is_due(position, state)]
                 self._due -= {(position, state.name) for state in due}
-                broken |= self._run(handler, due, frames)
+                broken |= self._run(handler, due)
         if last and broken:
             for state in states:
                 state.broken = state.broken or state.name in broken
-            self.flush(states, frames)  # which says what they have lost
+            self.flush(states)  # which says what they have lost
 
     def _is_due(self, position: int, state: HostState) -> bool:
         self._take_in(state)
@@ -65,7 +65,7 @@ class Handlers:
             if not names.isdisjoint((self._name(handler, state), *handler.listen)):
                 self._due.add((position, state.name))
 
-    def _run(self, handler: StepNode, states: Sequence[HostState], frames: Frames) -> set[str]:
+    def _run(self, handler: StepNode, states: Sequence[HostState]) -> set[str]:
         """Run a handler on those that may, and give the names of those on which it failed."""
         kept = {state.name: state.failed for state in states if self._may_run(handler, state)}
         able = [state for state in states if state.name in kept]
@@ -73,7 +73,7 @@ class Handlers:
             return set()
         for state in able:
             state.failed = None
-        self._step(handler, able, frames)
+        self._step(handler, able, {state.name: Frame() for state in able})  # wherever the flush stands
         broken = {state.name for state in able if state.failed}
         for state in able:
             state.failed = kept[state.name] or state.failed

@@ -38,7 +38,7 @@ class Walk:
             self.nodes(section, self.states, frames)
             if self.ended:
                 break
-            self._handlers.flush(self.states, frames, last=True)
+            self._handlers.flush(self.states, last=True)
 
     def nodes(self, nodes: Sequence[Node], states: Sequence[HostState], frames: Frames) -> None:
         for node in nodes:
@@ -213,7 +213,7 @@ class Walk:
         if node.meta == "clear_host_errors":
             self._clear()
         elif node.meta == "flush_handlers":
-            self._handlers.flush(wanted, frames)
+            self._handlers.flush(wanted)
         else:
             self._end(node.meta or "", wanted)
 
