@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,27 @@ Ask = Callable[[str], float]
 
 
 def script(python: Path, name: str, *given: str) -> Any:
-    """Run a peer's script in its own Python, offline, and read the last line that it prints."""
+    """Run a peer's script in its own Python, offline, and read what it answers."""
     quiet = {"OLIVE_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [str(python), str(SCRIPTS / f"{name}.py"), *given],
-        env=os.environ | quiet,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryDirectory() as folder:  # for the logs that they leave where they are
+        done = subprocess.run(
+            [str(python), str(SCRIPTS / f"{name}.py"), *given],
+            cwd=folder,
+            env=os.environ | quiet,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=True,
+        )
+    return answer(done.stdout)
+
+
+def answer(said: str) -> Any:
+    """Give the last line that is JSON: processes that the peers start may say more behind it."""
+    for line in reversed(said.splitlines()):
+        with suppress(ValueError):
+            return json.loads(line)
+    raise SystemExit(f"no answer, but: {said[-300:]}")
 
 
 def contestants(python: Path, folder: Path) -> dict[str, Ask]:
@@ -41,7 +53,7 @@ def contestants(python: Path, folder: Path) -> dict[str, Ask]:
     models = {name: str(path) for name, path in write_pairs(folder).items()}
     layers = {"one": 10, "twin": 10, "more": 13}
     for name, count in layers.items():
-        script_quietly(python, "optimum_forward", "write", str(folder / f"bert-{name}"), str(count))
+        script(python, "optimum_forward", "write", str(folder / f"bert-{name}"), str(count))
 
     def runbook(other: str) -> float:
         return float(compared(Path(models["one"]), Path(models[other]), 0)["ratio"])
@@ -56,11 +68,6 @@ def contestants(python: Path, folder: Path) -> dict[str, Ask]:
         return _ratio(script(python, "optimum_forward", str(folder / "bert-one"), str(folder / f"bert-{other}")))
 
     return {"bench.infer": runbook, "torch.utils.benchmark": torch, "Olive": olive, "optimum-benchmark": optimum}
-
-
-def script_quietly(python: Path, name: str, *given: str) -> None:
-    """Run a peer's script that prints nothing."""
-    subprocess.run([str(python), str(SCRIPTS / f"{name}.py"), *given], check=True, capture_output=True)
 
 
 def _ratio(times: Sequence[float]) -> float:

@@ -75,6 +75,12 @@ def test_misleading_answers_of_others_are_counted():
     }
 
 
+def test_what_a_peer_says_behind_its_answer_is_not_read():
+    assert peers.answer("[INFO] loading\n[1.5, 2.5]\n[INFO] exiting\n") == [1.5, 2.5]
+    with pytest.raises(SystemExit, match="no answer, but: nothing"):
+        peers.answer("nothing\n")
+
+
 def test_the_models_run_and_one_has_more_work(tmp_path):
     written = [write(tmp_path / f"{name}.onnx") for name, write in SEARCHED.items()]
     for path in written:

@@ -37,5 +37,6 @@ if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     if sys.argv[1] == "write":
         write(sys.argv[2], int(sys.argv[3]))
+        print(json.dumps(sys.argv[2]))
     else:
         print(json.dumps([latency(folder) for folder in sys.argv[1:]]))
