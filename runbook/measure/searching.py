@@ -12,7 +12,7 @@ from runbook.measure.crew import Hand
 from runbook.measure.racing import BLOCK, Lap
 from runbook.measure.rounds import Samples
 from runbook.measure.telling import tell
-from runbook.measure.timing import timed
+from runbook.measure.timing import MOST_CALLS, timed
 
 FEWEST = 4  # configurations that are loaded at once, however little memory there is
 DEFAULT = "default"
@@ -42,7 +42,7 @@ def lapper(
                 for number in heat:
                     hand.load(str(number), loadable(asked, tried[number]))
                 names = [DEFAULT, *map(str, heat)]
-                half = {**asked, "block": asked["block"] * BLOCK}
+                half = {**asked, "block": asked["block"] * BLOCK, "most": int(MOST_CALLS * BLOCK)}
                 found = timed(dict.fromkeys(names, hand), half, rounds, known=typical)
             typical.update({name: found.typical[name] for name in names})
             calls += found.calls

@@ -33,7 +33,7 @@ def timed(
     known: Mapping[str, float] = MappingProxyType({}),
     what: str = "",
 ) -> Timed:
-    """Time all in interleaved rounds; `asked` says batch, images, seed, and a block's length in seconds.
+    """Time all in interleaved rounds; `asked` says batch, images, seed, and a block's length: in seconds, and in calls.
 
     Those whose typical time is `known` of an earlier process are warmed up by two calls.
     """
@@ -43,7 +43,8 @@ def timed(
         warm = hand.ask("warm", key=name, known=known.get(name), **feed)
         typical[name] = warm["typical"]
         warming += warm["calls"]
-    calls = {name: block_calls(asked["block"], each) for name, each in typical.items()}
+    most = asked.get("most", MOST_CALLS)
+    calls = {name: block_calls(asked["block"], each, most) for name, each in typical.items()}
 
     def run(name: str) -> Block:
         return hands[name].block(name, asked["batch"], calls[name], HELD_UP * asked["block"])
@@ -53,9 +54,9 @@ def timed(
     return Timed(samples, typical, warming + made)
 
 
-def block_calls(block: float, typical: float) -> int:
+def block_calls(block: float, typical: float, most: int = MOST_CALLS) -> int:
     """Give how many calls of a typical time make a block of a length, both in seconds."""
-    return max(1, min(MOST_CALLS, round(block / max(typical, 1e-9))))
+    return max(1, min(most, round(block / max(typical, 1e-9))))
 
 
 @dataclass(frozen=True, slots=True)

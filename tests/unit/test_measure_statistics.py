@@ -178,6 +178,7 @@ def test_what_was_done_between_measurements_is_not_counted():
 )
 def test_the_calls_of_a_block(block, typical, calls):
     assert block_calls(block, typical) == calls
+    assert block_calls(block, typical, 40) == min(calls, 40)
 
 
 def test_a_block_that_others_hold_up_ends_early():
