@@ -49,7 +49,7 @@ bench: $(VENV)/.installed $(PEERS)/.installed  ## Measure against ansible-core, 
 bench-quick: $(VENV)/.installed  ## A short slice of the benchmarks, without writing docs/benchmarks.md
 	$(PY) -m benchmarks --quick --peers $(PEERS)/bin
 
-studies: $(VENV)/.installed  ## How often bench.infer and ort.optimize are right, quiet and under load (about an hour, nothing else running)
+studies: $(VENV)/.installed  ## How often bench.infer and ort.optimize are right, quiet and under load (an hour, or two with PEERS_ML)
 	$(PY) -m benchmarks.studies $(if $(PEERS_ML),--peers $(PEERS_ML))
 
 docs: $(VENV)/.installed  ## Write what the docs have from the code and the playbooks

@@ -47,7 +47,7 @@ def main(
             click.echo(f"{name}, {count} burners, {datetime.now(UTC):%H:%M:%S} ...")
             with tempfile.TemporaryDirectory(prefix="runbook-studies-") as folder, burning(count):
                 before = moment()
-                found = studied(name, Path(folder), runs or RUNS[name], models, python)
+                found = studied(name, Path(folder), runs or RUNS[name], models, python and python.absolute())
                 told = {"found": found, "noise": noise(before, moment(), 0, 0), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
             earlier = numbers.setdefault(name, {}).get(str(count))
             if models and earlier:
