@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from runbook.changes import Change, Produce
-from runbook.errors import TaskFailed
 from runbook.host import Host
 from runbook.task import Params, task
 from runbook.units import Percent
 
 from .measuring.candidates import Timed, file_of
 from .measuring.child import work
-from .measuring.publishing import known, made_by, published
+from .measuring.publishing import disowned, known, made_by, published
+from .measuring.quantised import quantised
 from .measuring.samples import SAMPLES, digest_of, samples_at
 
 Plan = Generator[Change, None, dict[str, Any]]
@@ -101,7 +101,11 @@ class Quantize(Timed):
     """Which model, how, and what the result must be to be published."""
 
     model: Path = Field(description="the FP32 model")
-    out: Path | None = Field(None, description="the INT8 model; `model.int8.onnx` beside `model.onnx` without it")
+    out: Path | None = Field(
+        None,
+        description="the INT8 model; `model.int8.onnx` beside `model.onnx` without it, with `on_slower: warn` in"
+        " `trial/` there",
+    )
     method: Literal["auto", "dynamic", "static"] = Field(
         "auto", description="`auto`: static (calibrated) where convolutions prevail, dynamic elsewhere"
     )
@@ -110,7 +114,9 @@ class Quantize(Timed):
     count: PositiveInt = Field(128, description="samples that it is judged by; 598 without a loss certify 0.5 points")
     max_drop: Annotated[float, Field(ge=0, le=100)] = Field(0.5, description="of top-1, in points")
     min_agreement: Percent = Field(Percent.parse("95%"), description="with FP32, where there are no labels")
-    on_slower: Literal["fail", "warn"] = Field("fail", description="what becomes of an INT8 model that is slower")
+    on_slower: Literal["fail", "warn"] = Field(
+        "fail", description="an INT8 model that is slower; `warn` keeps it, for a trial and not to be served"
+    )
     batch: PositiveInt = Field(1, description="samples at once when both are timed")
     threads: NonNegativeInt = Field(0, description="threads of the runtime; 0 is its own choice")
     report: Path | None = Field(None, description="the report; `model.int8.json` beside the INT8 model without it")
@@ -127,7 +133,7 @@ class Quantize(Timed):
 @task(
     extra="onnx",
     returns={
-        "published": "true: what does not pass the gates fails the step, and nothing is written",
+        "published": "true: what does not pass the gates fails the step; false of a trial (`on_slower: warn`)",
         "path": "the INT8 model",
         "report": "the report's path",
         "method": "dynamic or static",
@@ -144,9 +150,12 @@ def quantize(want: Quantize, host: Host) -> Plan:
     Both are run on the samples and timed in paired rounds before the new file gets its name. The report beside it
     tells the model, the samples and the settings that it was made of: as long as these are the same, nothing is done.
     One of 128 samples is 0.78 points, so with the default nothing may be lost; `bound` says how much loss may still be
-    hidden.
+    hidden. With `on_slower: warn` it is made for a trial, in a folder where neither a release nor a rollback takes it
+    for a model to be served.
     """
-    out = want.out or want.model.with_suffix(".int8.onnx")
+    trial = want.on_slower == "warn"
+    beside = want.model.with_suffix(".int8.onnx")
+    out = want.out or (beside.parent / "trial" / beside.name if trial else beside)
     told = want.report or out.with_suffix(".json")
     file = file_of(host, str(want.model))
     job = {
@@ -160,29 +169,21 @@ def quantize(want: Quantize, host: Host) -> Plan:
     }
     digests = {name: digest_of(host, job[name]) for name in ("samples", "calibration")}
     made_of = {**{name: value for name, value in job.items() if name != "created"}, "sha256": file["sha256"], **digests}
-    if (report := known(host, told, out, made_of)) is not None:
-        return _brief(out, told, report)
-    model = Produce(out, lambda spare: _quantised(host, spare, file["model"], job), was=host.stat(out))
-    yield from published(host, model, told, made_of)
-    return _brief(out, told, model.outcome)
-
-
-def _quantised(host: Host, spare: Path, model: str, job: dict[str, Any]) -> dict[str, Any]:
-    """Let it be made and judged; raises TaskFailed, with the whole report, where a gate is closed."""
-    report = made_by(host, "quantize", spare, model=model, **job)
-    if report["refused"]:
-        raise TaskFailed(
-            f"not published: {'; '.join(report['refused'])}",
-            hint="try another `method`, or calibrate on more samples of your own",
-            data={**report, "published": False},
-        )
-    return report
+    report: Any = known(host, told, out, made_of)
+    if report is None:
+        if not trial:
+            yield from disowned(host, told, out)
+        was = host.stat(out)
+        earlier = None if was is None else out
+        model = Produce(out, lambda spare: quantised(host, spare, earlier, model=file["model"], **job), was=was)
+        yield from published(host, model, told, made_of)
+        report = model.outcome
+    return _brief(out, told, report) | {"published": not trial}
 
 
 def _brief(out: Path, told: Path, report: Any) -> dict[str, Any]:
     """Give what is returned of a report, which may be yet to come."""
     return {
-        "published": True,
         "path": str(out),
         "report": str(told),
         "method": report["method"],

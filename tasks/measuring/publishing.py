@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runbook.changes import Change, Produce
+from runbook.changes import Change, Produce, Remove
 from runbook.host import Host
 from runbook.host.plans import folders
 
@@ -18,15 +18,31 @@ from .child import report_of
 
 def known(host: Host, told: Path, out: Path, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
     """Give the report if the model is there, was made of the same, and has not been changed since."""
+    report = _report_on(host, told, out)
+    return report if report is not None and report.get("made_of") == made_of else None
+
+
+def disowned(host: Host, told: Path, out: Path) -> Iterator[Change]:
+    """Yield the removal of a model that is there although its own report says that it is slower than what it was made of.
+
+    Under such a name releases and rollbacks would take it for one to be served.
+    """
+    report = _report_on(host, told, out)
+    was = host.stat(out, follow=False)
+    if report is None or was is None or not was.is_file or (report.get("speed") or {}).get("verdict") != "worse":
+        return
+    yield Remove(out, was, why="its report says that it is slower than FP32")
+
+
+def _report_on(host: Host, told: Path, out: Path) -> dict[str, Any] | None:
+    """Give the report beside a model, if it is of this very file."""
     if host.stat(told) is None or host.stat(out) is None:
         return None
     try:
         report = json.loads(host.read(told))
     except ValueError:  # another's file: it is replaced
         return None
-    if not isinstance(report, dict) or report.get("made_of") != made_of or report.get("sha256") != host.sha256(out):
-        return None
-    return report
+    return report if isinstance(report, dict) and report.get("sha256") == host.sha256(out) else None
 
 
 def made_by(host: Host, job: str, spare: Path, **asked: Any) -> dict[str, Any]:

@@ -40,9 +40,11 @@ def test_a_session_is_optimised(model, tmp_path):
     assert {**told["options"], **best["options"]} == told["options"]
 
 
-def test_a_model_is_quantised_once(model):
+def test_a_model_is_quantised_once(model, tmp_path):
     plan = plan_of("quantize.yml", {"model": str(model), "on_slower": "warn"})
     run = play(plan)
     assert [step["status"] for step in run["steps"]] == ["changed", "ok", "ok"]
+    assert "trial/model.int8.onnx (a trial, not to be served): " in run["steps"][2]["data"]["msg"]
+    assert list(tmp_path.glob("*.onnx")) == [model], "what was not accepted is no model of this folder"
     again = play(plan)
     assert (again["status"], changes_of(again)) == ("ok", [])

@@ -22,13 +22,14 @@ def test_a_release_is_built_read_back_and_its_path_told(tmp_path):
     root = experiment(tmp_path / "exp")
     plan = plan_of("release.yml", {"exp_dir": str(root)})
     check = play(plan, mode="check")
-    assert [step["status"] for step in check["steps"]] == ["changed", "unsure", "ok", "ok"]
+    assert [step["status"] for step in check["steps"]] == ["changed", "ok", "unsure", "ok", "ok"]
     assert not (root / "releases").exists()
     run = play(plan)
-    assert [step["status"] for step in run["steps"]] == ["changed", "ok", "ok", "ok"]
+    assert [step["status"] for step in run["steps"]] == ["changed", "ok", "ok", "ok", "ok"]
+    assert run["steps"][1]["data"]["msg"] == "export/model_2.onnx"
     assert [change["kind"] for change in changes_of(run)] == [change["kind"] for change in changes_of(check)]
     (path,) = (root / "releases").glob("*.tar.gz")
-    assert run["steps"][3]["data"]["msg"] == str(path)
+    assert run["steps"][4]["data"]["msg"] == str(path)
     again = play(plan)
     assert (again["status"], changes_of(again)) == ("ok", [])
 

@@ -1,5 +1,6 @@
 """Real models checked, compared and quantised: the gates hold, and what does not pass is not published."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from runbook.measure.judging import judged
 from runbook.measure.quantising import _reasons
 from runbook.measure.refusals import Refused
 from runbook.service.digits import load_digits, write_model
+from runbook.tasks.measuring.quantised import hint_for
 from tests.measuring import write_conv, write_mlp
 from tests.releasing import host_at, played
 
@@ -44,8 +46,8 @@ def folder(digits, tmp_path):
 def test_a_network_is_quantised_judged_by_real_samples_and_published_once(folder):
     params = {"model": folder / "model.onnx", "samples": folder / "held.npz", "max_drop": 2, **QUICK}
     record = played("onnx.quantize", host_at(folder), **params)
-    data, report = record.data, json.loads((folder / "model.int8.json").read_text())
-    assert (data["published"], data["method"]) == (True, "dynamic")
+    data, report = record.data, json.loads((folder / "trial/model.int8.json").read_text())
+    assert (data["published"], data["method"]) == (False, "dynamic")
     assert onnx.load(data["path"]).graph.node
     jsonschema.validate(report, SCHEMA)
     assert report["quality"]["samples"] == 128
@@ -57,7 +59,7 @@ def test_a_network_is_quantised_judged_by_real_samples_and_published_once(folder
     assert data["interval"][0] <= data["speedup"] <= data["interval"][1]
     again = played("onnx.quantize", host_at(folder), **params)
     assert (again.changes, again.data) == ([], data)
-    (folder / "model.int8.onnx").write_bytes(b"another's")
+    (folder / "trial/model.int8.onnx").write_bytes(b"another's")
     assert len(played("onnx.quantize", host_at(folder), **params).changes) == 2
     with np.load(folder / "held.npz") as held:
         np.savez(folder / "held.npz", image=held["image"][::-1], labels=held["labels"][::-1])
@@ -67,8 +69,24 @@ def test_a_network_is_quantised_judged_by_real_samples_and_published_once(folder
 def test_nothing_is_made_in_check(folder):
     host = Overlay(host_at(folder), imagined=True)
     record = played("onnx.quantize", host, model=folder / "model.onnx", **QUICK)
-    assert [change["kind"] for change in record.changes] == ["produce", "produce"]
-    assert not list(folder.glob("*int8*"))
+    assert [change["kind"] for change in record.changes] == ["make folder", "produce", "produce"]
+    assert not list(folder.rglob("*int8*"))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kinds"), [("worse", ["remove", "produce", "produce"]), ("better", ["produce"] * 2)]
+)
+def test_a_model_whose_report_says_that_it_is_slower_loses_its_name(folder, verdict, kinds):
+    """Only that one: what was accepted once is perhaps in service."""
+    made = folder / "model.int8.onnx"
+    made.write_bytes(b"\x08\x08")
+    told = {"sha256": hashlib.sha256(made.read_bytes()).hexdigest(), "speed": {"verdict": verdict}, "made_of": {}}
+    made.with_suffix(".json").write_text(json.dumps(told))
+    host = Overlay(host_at(folder), imagined=True)
+    record = played("onnx.quantize", host, model=folder / "model.onnx", **{**QUICK, "on_slower": "fail"})
+    assert [change["kind"] for change in record.changes] == kinds
+    trial = played("onnx.quantize", Overlay(host_at(folder), imagined=True), model=folder / "model.onnx", **QUICK)
+    assert [change["kind"] for change in trial.changes] == ["make folder", "produce", "produce"]
 
 
 def test_a_model_that_loses_accuracy_is_refused_and_nothing_is_published(folder):
@@ -88,7 +106,8 @@ def test_a_model_that_loses_accuracy_is_refused_and_nothing_is_published(folder)
     jsonschema.validate(failed.value.data, SCHEMA)
     assert failed.value.data["published"] is False
     assert failed.value.data["quality"]["flips"]["lost"] > 10
-    assert not list(folder.glob("*int8*"))
+    assert failed.value.hint.startswith("try another `method`")
+    assert not list(folder.rglob("*int8*"))
 
 
 def test_convolutions_are_calibrated_and_without_labels_agreement_is_the_gate(tmp_path):
@@ -119,6 +138,14 @@ def test_the_gates():
     assert "1 lost, 0 gained" in verdict(drop=0.78, flips={"lost": 1, "gained": 0})[0][0]
     assert verdict(labelled=False, agreement=0.9)[0] == ["it agrees with FP32 on 90.00% only; 95% is wanted"]
     assert verdict(verdict="inconclusive", ratio=1.01) == ([], ["no faster as far as can be told: 1.01 times"])
+
+
+def test_the_hint_is_for_the_gate_that_was_closed():
+    """More samples make no model faster."""
+    drops, slower = (verdict(drop=9)[0], verdict(verdict="worse")[0])
+    assert hint_for(drops).startswith("try another `method`")
+    assert hint_for(slower).startswith("serve FP32")
+    assert "; or serve FP32" in hint_for([*drops, *slower])
 
 
 def test_flips_are_counted_both_ways():
