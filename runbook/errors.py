@@ -22,6 +22,7 @@ Two stand apart, since a plugin's `except Exception` or a report of errors must 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from signal import Signals
 from typing import ClassVar
 
 
@@ -125,7 +126,9 @@ class ImpurePlan(StepError):
 
 
 class TimedOut(StepError):
-    """The step did not end within its `timeout`."""
+    """The step did not end within its `timeout`; `undone` as of `Stopped`."""
+
+    undone = False
 
 
 class Bug(RunbookError):
@@ -141,11 +144,17 @@ class Busy(RunbookError):
 
 
 class Stopped(BaseException):
-    """A signal ended the run; `signal` is its number and the exit code is 128 more."""
+    """A signal ended the run; `signal` is its number and the exit code is 128 more.
+
+    `undone` says that nothing can have come of the change at work.
+    """
+
+    undone = False
 
     def __init__(self, signal: int) -> None:
         super().__init__(f"stopped by signal {signal}")
         self.signal = signal
+        self.name = next((f"signal {signal} ({each.name})" for each in Signals if each == signal), f"signal {signal}")
         self.exit_code = 128 + signal
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import field
 from typing import Any, Protocol
 
-from runbook.changes import Change
+from runbook.changes import Change, Produce
 from runbook.engine.border import border
 from runbook.errors import Moved, NotConverged, StepError, Stopped, TaskFailed, TimedOut, Unsure
 from runbook.host import Host, Overlay
@@ -155,8 +155,9 @@ def apply(
             done.add((change.kind, change.target))
             watcher.applied(position)
         ok = True
-    except (Stopped, TimedOut):
-        entries[position]["applied"] = None  # it may have ended because it was ended
+    except (Stopped, TimedOut) as error:
+        undone = error.undone and isinstance(changes[position], Produce)  # of an `Attempt` it is said of its last part
+        entries[position]["applied"] = False if undone else None  # it may have ended because it was ended
         raise
     except BaseException as error:
         entries[position]["applied"] = entries[position]["applied"] or False  # it says itself that it was not done

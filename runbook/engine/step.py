@@ -197,7 +197,7 @@ class StepRun:
         self.stopped = stopped
         done = sum(change["applied"] is True for change in changes)
         how = f"{done} of {len(changes)} changes were made" if changes else "it had begun no change"
-        failure = Failure("Stopped", f"the run was ended by signal {stopped.signal} while this step was at work: {how}")
+        failure = Failure("Stopped", f"the run was ended by {stopped.name} while this step was at work: {how}")
         self.register = registers.failed(failure.message, {}, changed=done > 0)
         return Result(self.id, "failed", error=failure, data=self.register, changes=changes)
 

@@ -65,7 +65,7 @@ def test_a_command_with_a_grandchild(tmp_path, number, code, timeout):
 PLUGIN = """
 import time
 from pathlib import Path
-from runbook.changes import Write
+from runbook.changes import Produce, Write
 from runbook.task import Params, task
 
 class Slow(Params):
@@ -83,6 +83,14 @@ def waits(want: Slow, host):
     \"\"\"It waits for the host, having a change.\"\"\"
     yield Write(want.path, b"")
     host.sleep(60)
+
+@task(kind="action")
+def makes(want: Slow, host):
+    \"\"\"It makes for long.\"\"\"
+    def make(spare):
+        spare.write_text("half")
+        time.sleep(60)
+    yield Produce(want.path, make)
 """
 
 
@@ -115,6 +123,21 @@ def test_wherever_it_is(tmp_path, step):
     assert ended.report["steps"][0]["ignored"] is False
     assert ended.report["status"] == "interrupted"
     assert not (tmp_path / "x").exists()
+
+
+def test_what_was_only_being_made_is_not_perhaps_done(tmp_path):
+    folder = Folder(tmp_path)
+    folder.plugin("slow", PLUGIN)
+    folder.book([{"name": "it", "slow.makes": {"path": str(tmp_path / "x")}}])
+    run = folder.start()
+    until(lambda: list(tmp_path.glob(".x.*")))
+    run.send_signal(signal.SIGINT)
+    ended = folder.ended(run, wait=20)
+    assert ended.code == 130, ended.err
+    assert [change["applied"] for change in ended.step("it")["changes"]] == [False]
+    assert "not done: produce" in ended.out
+    assert "ended by signal 2 (SIGINT) while" in ended.out
+    assert not list(tmp_path.glob("*x*"))
 
 
 def test_before_the_first_step(tmp_path):

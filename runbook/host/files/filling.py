@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook.changes import Stat
-from runbook.errors import RunbookError, TaskFailed, Unsure
+from runbook.errors import RunbookError, Stopped, TaskFailed, TimedOut, Unsure
 from runbook.host.files.durable import CREATE, Ledger, destination, dress, publish, rename_new
 from runbook.host.reading import look, open_regular, status
 from runbook.host.refusals import appeared, nameable, refusal, refusing, shown
@@ -49,6 +49,9 @@ def _produce_file(
 def _made_by(make: Callable[[Path], Any], spare: Path, path: Path) -> Any:
     try:
         return make(spare)
+    except (Stopped, TimedOut) as error:
+        error.undone = True  # what it has written goes with its temporary name
+        raise
     except (RunbookError, Unsure):
         raise
     except Exception as error:
