@@ -90,11 +90,12 @@ class Found:
 
 @sealed
 class Usage:
-    """Space of a file system, in bytes."""
+    """Space of a file system, in bytes; `read_only` says that it was mounted so."""
 
     total: int
     used: int
     free: int
+    read_only: bool = False
 
 
 @sealed

@@ -17,7 +17,7 @@ from runbook.engine.run import execute
 from runbook.engine.stage import Stage
 from runbook.engine.state import Machine
 from runbook.errors import PendingChanges, RunbookError, TaskFailed
-from runbook.events import Event, Note
+from runbook.events import Event, Note, RunFinished
 from runbook.folder import Recorder
 from runbook.host import LocalHost, Overlay, guard
 from runbook.journal import Journal
@@ -106,6 +106,7 @@ def _notes(plan: Plan, crashed: list[str], redactor: Redactor) -> list[Note]:
 
 
 def _screens(session: Session, report: Path, stack: ExitStack) -> list[Callable[[Event], None]]:
+    from runbook.console import PlainConsole
     from runbook.screens import for_terminal
 
     options = session.options
@@ -119,7 +120,12 @@ def _screens(session: Session, report: Path, stack: ExitStack) -> list[Callable[
         report=str(report),
     )
     stack.callback(screen.close)
-    return [Forgiving(screen)]
+
+    def name_no_report(event: Event) -> None:
+        if isinstance(event, RunFinished) and isinstance(screen, PlainConsole) and not report.exists():
+            screen.report = None  # the disk is full: the error says so
+
+    return [name_no_report, Forgiving(screen)]
 
 
 def _prompt(text: str, seconds: float) -> None:

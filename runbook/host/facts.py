@@ -111,7 +111,15 @@ def usage(path: Path) -> Usage:
         total=found.f_blocks * found.f_frsize,
         used=(found.f_blocks - found.f_bfree) * found.f_frsize,
         free=found.f_bavail * found.f_frsize,
+        read_only=bool(found.f_flag & os.ST_RDONLY),
     )
+
+
+def kernels_own(folder: Path) -> bool:
+    """Say whether a folder is one of those that the kernel fills: root may write there, and yet make nothing."""
+    top = Path(*folder.parts[:2])
+    kernels = str(top) in {"/proc", "/sys"} and os.path.ismount(top)
+    return kernels and os.stat(folder).st_dev == os.stat(top).st_dev
 
 
 def process_umask() -> int:

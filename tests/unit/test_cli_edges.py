@@ -353,9 +353,10 @@ def test_a_state_folder_that_is_read_only_or_full(folder):
             for n in range(2)
         ]
     )
-    for options, first in (("ro", ""), ("size=64k", "head -c 65536 /dev/zero > state/fill; ")):
+    fill = "head -c 65536 /dev/zero > state/fill; "
+    for options, first, mode in (("ro", "", []), ("size=64k", fill, []), ("size=64k", fill, ["--check"])):
         folder.state.mkdir(exist_ok=True)
-        line = f"mount -t tmpfs -o {options} none state && {{ {first} {' '.join(folder.argv())}; }}"
+        line = f"mount -t tmpfs -o {options} none state && {{ {first} {' '.join(folder.argv(*mode))}; }}"
         done = subprocess.run(
             ["unshare", "-m", "sh", "-c", line], cwd=folder.path, capture_output=True, text=True, check=False
         )
@@ -363,6 +364,7 @@ def test_a_state_folder_that_is_read_only_or_full(folder):
         assert "Traceback" not in done.stderr
         assert ("Read-only file system" if options == "ro" else "No space left on device") in done.stderr
         assert "--state-dir" in done.stderr
+        assert "report: " not in done.stdout, "there is none"
         assert not (folder.path / "made").exists(), "no run goes without its record"
 
 

@@ -52,6 +52,26 @@ def remove(host, path):
     host.remove(path, was=host.stat(path, follow=False))
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not os.path.ismount("/proc"), reason="root may write everywhere but there")
+def test_what_the_kernel_fills_takes_nothing_of_root(overlay):
+    with pytest.raises(TaskFailed, match="cannot make the folder /proc/made: Permission denied"):
+        overlay.make_folder(Path("/proc/made"), mode=None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_read_only_file_system_is_named(overlay, tmp_path):
+    """Even to root, who may write all else."""
+    mounting = ["mount", "-t", "tmpfs", "-o", "ro", "none", tmp_path]
+    if subprocess.run(mounting, check=False, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        with pytest.raises(TaskFailed, match="made: Read-only file system") as failed:
+            overlay.make_folder(tmp_path / "made", mode=None)
+        assert failed.value.hint.startswith("the file system is mounted read-only")
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
 def test_changes_stay_on_the_overlay(overlay, tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     before = tree(tmp_path)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from runbook.changes import Found, Stat, Usage
 from runbook.host import reading
-from runbook.host.facts import mount_points, usage
+from runbook.host.facts import kernels_own, mount_points, usage
 from runbook.host.refusals import below, refusal, refusing
 
 
@@ -65,7 +65,8 @@ class Files:
     def writable(self, folder: Path) -> bool:
         folder = self._at(folder)
         with refusing("look at", folder):
-            return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+            allowed = os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+            return allowed and not kernels_own(folder)
 
     def mounts(self) -> Sequence[Path]:
         return mount_points()

@@ -38,6 +38,7 @@ def may_change(tree: Tree, folder: Node) -> bool:
 def permit(tree: Tree, folder: Node, going: Stat | None = None) -> None:
     """Raise OSError unless the folder's entries may be changed, and `going`, one of them, may be taken away."""
     if not may_change(tree, folder):
-        raise fault(errno.EACCES)
+        read_only = folder.origin is not None and tree.real.usage(folder.origin).read_only
+        raise fault(errno.EROFS if read_only else errno.EACCES)
     if going is not None and folder.stat.mode & STICKY and os.geteuid() not in {0, folder.stat.uid, going.uid}:
         raise fault(errno.EPERM)
