@@ -15,6 +15,7 @@ from runbook.units import Percent
 
 from .measuring.candidates import Timed, file_of
 from .measuring.child import work
+from .measuring.planning import refuse_hopeless
 from .measuring.publishing import disowned, known, made_by, published
 from .measuring.quantised import quantised
 from .measuring.samples import SAMPLES, digest_of, samples_at
@@ -158,6 +159,7 @@ def quantize(want: Quantize, host: Host) -> Plan:
     out = want.out or (beside.parent / "trial" / beside.name if trial else beside)
     told = want.report or out.with_suffix(".json")
     file = file_of(host, str(want.model))
+    refuse_hopeless(host, [file])
     job = {
         **want.timing(host),
         "method": want.method,

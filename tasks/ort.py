@@ -16,6 +16,7 @@ from runbook.units import Duration
 
 from .measuring.candidates import Level, Measured, Provider, Threads, file_of
 from .measuring.child import report_of
+from .measuring.planning import refuse_hopeless
 
 Plan = Generator[Change, None, dict[str, Any]]
 
@@ -82,6 +83,7 @@ def optimize(want: Optimize, host: Host) -> Plan:
     default, each in processes of its own; only if it is better for certain is it recommended.
     """
     file = file_of(host, str(want.model))
+    refuse_hopeless(host, [{**file, "providers": sum(want.providers, ())}], require=want.require)
     cores = int(host.facts["cpus"])
     job = {
         **want.asked(host),

@@ -121,8 +121,9 @@ def test_the_gate_runs_the_old_configuration_beside_the_new_one(tmp_path):
 
 def test_noise_alone_closes_no_gate():
     vague = {"batch": 1, "ratio": 0.8, "interval": [0.5, 1.2], "verdict": "inconclusive"}
-    assert bench._passed([vague], Percent.parse("5%"))
+    assert bench._passed({"comparisons": [vague]}, Percent.parse("5%"))
     slower = {**vague, "interval": [0.7, 0.85], "verdict": "worse"}
     with pytest.raises(TaskFailed, match=r"by more than 5%: batch 1: 0\.80 times as fast \(0\.70 to 0\.85\)") as failed:
-        bench._passed([vague, slower], Percent.parse("5%"))
-    assert failed.value.data["passed"] is False
+        bench._passed({"comparisons": [vague, slower], "table": "all of it"}, Percent.parse("5%"))
+    assert (failed.value.data["passed"], failed.value.data["table"]) == (False, "all of it")
+    assert "renew=true" in failed.value.hint
