@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -29,9 +29,11 @@ from .measuring.candidates import (
 )
 from .measuring.child import report_of, work
 from .measuring.earlier import again, read_report
+from .measuring.planning import refuse_hopeless
 from .measuring.recommended import resolved
 
 Plan = Generator[Change, None, dict[str, Any]]
+ACCEPT = "if it is meant to be slower, make it the new baseline: -e renew=true of gate.yml, or bench.infer again"
 
 
 class Infer(Measured):
@@ -114,6 +116,7 @@ def infer(want: Infer, host: Host) -> Plan:
     models = asked(host, named(chosen, want.threads), want.providers)
     for one in models:
         one["require"] = want.require
+    refuse_hopeless(host, models, require=want.require)
     target = None if want.latency_target is None else float(want.latency_target) * 1e3
     job = {
         **want.asked(host),
@@ -187,6 +190,7 @@ def gate(want: Gate, host: Host) -> Plan:
     new |= {"options": want.options.model_dump()} if want.options else {}
     new |= {"providers": list(want.providers)} if want.providers else {}
     needs_torch(one["engine"] for one in (old, new))
+    refuse_hopeless(host, [old, new], require=want.require)
     settings = report["settings"]
     job = {
         **want.asked(host),
@@ -203,14 +207,15 @@ def gate(want: Gate, host: Host) -> Plan:
     return {
         "report": str(path),
         "comparisons": made.outcome["comparisons"],
-        "passed": after(made, lambda found: _passed(found["comparisons"], want.max_slower)),
+        "passed": after(made, lambda found: _passed(found, want.max_slower)),
         "notes": made.outcome["notes"],
         "msg": made.outcome["table"],
     }
 
 
-def _passed(comparisons: list[dict[str, Any]], allowed: Percent) -> bool:
+def _passed(report: Mapping[str, Any], allowed: Percent) -> bool:
     """Say yes, or raise TaskFailed with every batch at which the new one is too slow."""
+    comparisons = report["comparisons"]
     worse = [
         f"batch {one['batch']}: {one['ratio']:.2f} times as fast ({one['interval'][0]:.2f} to {one['interval'][1]:.2f})"
         for one in comparisons
@@ -218,6 +223,6 @@ def _passed(comparisons: list[dict[str, Any]], allowed: Percent) -> bool:
     ]
     if worse:
         text = f"slower than the old one by more than {allowed}: {'; '.join(worse)}"
-        hint = "the report has all numbers; if it is meant to be slower, measure it by bench.infer, as the new baseline"
-        raise TaskFailed(text, hint=hint, data={"comparisons": comparisons, "passed": False})
+        data = {"comparisons": comparisons, "passed": False, "table": report.get("table")}
+        raise TaskFailed(text, hint=ACCEPT, data=data)
     return True

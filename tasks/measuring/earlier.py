@@ -16,7 +16,8 @@ from .candidates import file_of
 
 SCHEMA = "runbook.bench/1"
 MOVED = (
-    "keep the old model, and say where it is: `old_model: models/old.onnx`; or measure a new baseline by bench.infer"
+    "keep the old model, and say where it is: `old_model: models/old.onnx`; or make a new baseline: -e renew=true of"
+    " gate.yml, or bench.infer again"
 )
 NEEDED = ("name", "engine", "model", "sha256", "options", "providers")
 
