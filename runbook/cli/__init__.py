@@ -42,9 +42,29 @@ class Lazy(click.Group):
         command: click.Command = import_module(f"runbook.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message}{_meant(args[0])}", ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
+
+
+def _meant(word: str) -> str:
+    """Say what a word is that is no command: a playbook's name, or one much like a command's."""
+    from runbook.playbook.find import shipped_playbooks
+    from runbook.suggest import suggest
+
+    name = word.removesuffix(".yml")
+    if name in shipped_playbooks():
+        return f" A playbook is played: runbook play {name}.yml"
+    near = suggest(word, COMMANDS)
+    return f" {near[0].upper()}{near[1:]}" if near else ""
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -170,7 +170,8 @@ class _Compiler:
     def _view(self, setting: Setting, host: str, layers: Sequence[Layer]) -> Variables:
         """Give a host's variables before the run, and find the inputs that are wrong."""
         wrong = check_inputs(setting, host, layers)
-        self.problems += dict.fromkeys(wrong.values())
+        told = {problem.message for problem in self.problems}  # an input of several plays is given once
+        self.problems += [each for each in dict.fromkeys(wrong.values()) if each.message not in told]
         self.unheard |= bool(wrong or self.misgiven) and bool(setting.play.env_files or setting.play.vars_files)
         return static_view(setting, host, layers, self.unsettled, wrong=wrong)
 

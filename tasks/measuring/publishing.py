@@ -23,7 +23,7 @@ def known(host: Host, told: Path, out: Path, made_of: Mapping[str, Any]) -> dict
 
 
 def disowned(host: Host, told: Path, out: Path) -> Iterator[Change]:
-    """Yield the removal of a model that is there although its own report says that it is slower than what it was made of.
+    """Yield the removal of a model that is there although its own report says that it is slower.
 
     Under such a name releases and rollbacks would take it for one to be served.
     """
