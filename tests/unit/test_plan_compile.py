@@ -178,6 +178,18 @@ def test_an_input_that_is_wrong_is_told_once_and_not_at_each_use(plan) -> None:
     assert caught.value.problems[0].hint == "pass it: -e folder=..."
 
 
+def test_an_input_that_two_plays_lack_is_told_once(plan) -> None:
+    one = """
+- hosts: localhost
+  inputs: {env: {type: file, required: true}, other%d: {type: file, default: none.env}}
+  steps: [{debug: {var: env}}]
+"""
+    with pytest.raises(RunbookError) as caught:
+        plan(one % 1 + one % 2)
+    assert str(caught.value).count("the input 'env' is required") == 1
+    assert str(caught.value).count("there is no file") == 2, "of inputs with names of their own each is told"
+
+
 def test_a_number_where_a_text_belongs_is_told_how_it_is_written_as_one(plan) -> None:
     text = """
 - hosts: localhost
