@@ -128,7 +128,8 @@ def _change(change: dict[str, Any], *, told: bool, diff: bool) -> Iterator[Line]
 
 def _tail(data: dict[str, Any]) -> Iterator[Line]:
     """Show the table of what was found to be wrong, and the end of what a failed process said."""
-    yield from _labelled("", str(data.get("table") or ""), "")
+    table = data.get("table")
+    yield from _labelled("", table if isinstance(table, str) else "", "")
     for name in ("stdout", "stderr"):
         lines = str(data.get(name) or "").splitlines()
         if lines:

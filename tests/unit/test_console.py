@@ -52,7 +52,7 @@ def test_a_run_is_told_step_by_step_with_changes_failures_and_counts():
         result(1, "ok", data={"msg": "all is well"}),
         result(2, "changed", changes=[{**WRITE, "applied": True}], attempts=3),
         result(3, "skipped", reason="when: nightly"),
-        result(4, "failed", changes=changes, error=failure, data={"stderr": "line 1\nline 2\n"}),
+        result(4, "failed", changes=changes, error=failure, data={"table": "a  1\nb  2", "stderr": "line 1\nline 2\n"}),
         ev.RunFinished("failed", 1, "2025-03-01T02:00:09Z", 90.0),
         report="/state/report.json",
     )
@@ -69,6 +69,8 @@ def test_a_run_is_told_step_by_step_with_changes_failures_and_counts():
         "      error: no space left",
         "             in /data",
         "      hint: free some",
+        "      a  1",
+        "      b  2",
         "      stderr:",
         "        | line 1",
         "        | line 2",
