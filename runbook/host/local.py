@@ -115,7 +115,7 @@ class LocalHost(Files):
         self, argv: Sequence[str], *, cwd: Path | None = None, stdin: str | None = None, timeout: float | None = None
     ) -> Completed:
         with lifted():
-            return self.run(RunCommand(tuple(argv), cwd=cwd, stdin=stdin, timeout=timeout))
+            return self._ran(RunCommand(tuple(argv), cwd=cwd, stdin=stdin, timeout=timeout), answers=True)
 
     def ask(self, exchange: Exchange, take: Taker | None = None) -> Response:
         with lifted():
@@ -180,6 +180,9 @@ class LocalHost(Files):
     rotate = rotating.rotate
 
     def run(self, command: RunCommand) -> Completed:
+        return self._ran(command)
+
+    def _ran(self, command: RunCommand, *, answers: bool = False) -> Completed:
         self.check_deadline()
         if command.shell and not command.argv:
             raise TaskFailed("there is no command to run; write one line for the shell")
@@ -195,6 +198,7 @@ class LocalHost(Files):
                 stdin=stdin.encode("utf-8", "surrogateescape"),
                 limit=command.timeout,
                 deadline=self._deadline,
+                answers=answers,
             ),
             self._listener,
         )

@@ -135,7 +135,10 @@ class Host(Machine, Protocol):
         stdin: str | None = None,
         timeout: float | None = None,
     ) -> Completed:
-        """Run a process that only reads; the caller vouches for it."""
+        """Run a process that only reads; the caller vouches for it.
+
+        What it says on stderr is the step's output; its stdout is the answer, which the caller alone gets.
+        """
         ...
 
     def ask(self, exchange: Exchange, take: Taker | None = None) -> Response:

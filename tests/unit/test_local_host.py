@@ -544,6 +544,13 @@ def test_run_gives_status_and_output_and_tells_each_line(host, ear):
     assert done.started_at.endswith("Z")
 
 
+def test_what_a_probe_says_on_stdout_is_for_the_task_alone(host, ear):
+    """It may be a protocol; on stderr it says how far it is."""
+    done = host.probe(["sh", "-c", "echo '{\"table\": null}'; echo half >&2"])
+    assert done.stdout == '{"table": null}\n'
+    assert ear.lines == [("stderr", "half")]
+
+
 def test_run_feeds_stdin_and_environment(host, tmp_path):
     host = host.begin("step 1", env={"GREETING": "hello"})
     assert sh(host, "cat; echo $GREETING $KEY; pwd", stdin=Secret("in"), env={"KEY": Secret("s3cr3t")}).stdout == (

@@ -24,7 +24,10 @@ from runbook.units import Duration
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is to be started; `name` is for messages, `deadline` is monotonic, `limit` in seconds."""
+    """What is to be started; `name` is for messages, `deadline` is monotonic, `limit` in seconds.
+
+    With `answers` its stdout is for who asked, and not told to the listener.
+    """
 
     argv: Sequence[str]
     name: str
@@ -33,6 +36,7 @@ class Command:
     stdin: bytes = b""
     limit: float | None = None
     deadline: float | None = None
+    answers: bool = False
 
 
 class Children:
@@ -50,7 +54,7 @@ class Children:
     def run(self, command: Command, listener: Listener | None = None) -> Completed:
         """Run to the end and give the result, whatever the exit status; raises TaskFailed, TimedOut."""
         began, started = datetime.now(UTC), time.monotonic()
-        captures = Capture("stdout", listener), Capture("stderr", listener)
+        captures = Capture("stdout", None if command.answers else listener), Capture("stderr", listener)
         child = _start(command)
         self._running.add(child)
         try:
