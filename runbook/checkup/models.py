@@ -28,6 +28,7 @@ WHEELS = (
 )
 PATIENCE_S = 20.0
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+USED = (CPU, CUDA, "TensorrtExecutionProvider")  # some wheels list others, as Azure, which nothing here can ask for
 NVIDIA = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg")
 NEED_GPU = "pip install 'onnxruntime-gpu[cuda,cudnn]', and a driver that is new enough for it"
 
@@ -89,7 +90,8 @@ def usable_providers(_home: Path) -> Iterator[Finding]:
         return
     gpu = any(map(os.path.exists, NVIDIA))
     for provider, trouble in tried.troubles.items():
-        yield _provider(provider, trouble, gpu=gpu)
+        if provider in USED:
+            yield _provider(provider, trouble, gpu=gpu)
     if gpu and CUDA not in tried.listed:
         text = "there is an NVIDIA GPU, and this ONNX Runtime has no CUDA"
         yield Finding("provider CUDA", "warn", text, f"pip uninstall -y onnxruntime; {NEED_GPU}")
