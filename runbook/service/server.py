@@ -58,6 +58,7 @@ def run_service(wish: Wish, tell: Callable[[str], None]) -> None:
     model = wish.model or settings.model_path
     if model is None:
         raise Invalid("no model is named", hint="give --model PATH, or MODEL_PATH in the env file")
+    _not_a_folder(model)
     redactor = Redactor()
     if settings.api_key is not None:
         redactor.add(settings.api_key.reveal())
@@ -76,6 +77,14 @@ def run_service(wish: Wish, tell: Callable[[str], None]) -> None:
                 raise Invalid(refused.detail, hint=HINTS.get(refused.code, NOT_A_CLASSIFIER)) from refused
             with told_in(wish.pid_file), rekeyed_by_signal(api, wish.env_file, redactor):
                 serve(_config(api), listener, tell)
+
+
+def _not_a_folder(model: Path) -> None:
+    if model.is_dir():
+        inside = sorted(model.glob("*.onnx"))
+        held = f"it holds {', '.join(one.name for one in inside[:5])}" if inside else "it holds none"
+        hint = f"name the .onnx file in it: {held}"
+        raise Invalid(f"the model {model} is a folder", hint=hint)
 
 
 def _config(api: Api) -> uvicorn.Config:

@@ -52,7 +52,7 @@ def refused(**wish) -> Invalid:
     [
         ("god.onnx", "did you mean ", "typing error"),
         ("damaged.onnx", "cannot be loaded", "copy the file again"),
-        (".", "no regular file", "image classifier"),
+        (".", "is a folder", "name the .onnx file in it: it holds "),
     ],
 )
 def test_a_model_that_cannot_be_served_is_told(digits, tmp_path, name, reason, hint):
