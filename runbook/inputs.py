@@ -51,7 +51,8 @@ class Input:
         for each in read if isinstance(read, list) else [read]:
             text = each.reveal() if isinstance(each, Secret) else str(each)
             if self.pattern is not None and not re.fullmatch(self.pattern, text):
-                raise ValueError(f"{str(each)!r} does not match the pattern {self.pattern}")
+                example = "" if self.default is None else f"; write it as in {self.default}"
+                raise ValueError(f"{str(each)!r} does not match the pattern {self.pattern}{example}")
             if self.choices and text not in self.choices:
                 near = suggest(text, self.choices) or f"write one of: {', '.join(self.choices)}"
                 raise ValueError(f"{str(each)!r} is no choice; {near}")
