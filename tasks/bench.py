@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from runbook.changes import Change, Produce, after, then
 from runbook.errors import TaskFailed
@@ -66,11 +66,21 @@ class Infer(Measured):
             raise ValueError("`engine: both` and `torch: model.pt` belong together: the same model for both engines")
         if self.session_options is not None and (self.model is None or "providers" in self.model_fields_set):
             raise ValueError("`session_options` goes with `model` and without `providers`; a candidate has its own")
-        if self.report is not None and self.report.suffix != ".json":
-            raise ValueError("`report` must end in .json")
-        if isinstance(self.plot, Path) and self.plot.suffix.lower() not in {".svg", ".png"}:
-            raise ValueError("`plot` must end in .svg or .png; or write true, or false")
         return self
+
+    @field_validator("report")
+    @classmethod
+    def _json(cls, value: Path | None) -> Path | None:
+        if value is not None and value.suffix != ".json":
+            raise ValueError(f"the report must end in .json: write {value}.json")
+        return value
+
+    @field_validator("plot")
+    @classmethod
+    def _drawable(cls, value: bool | Path) -> bool | Path:  # noqa: FBT001 - what the field is
+        if isinstance(value, Path) and value.suffix.lower() not in {".svg", ".png"}:
+            raise ValueError("`plot` must end in .svg or .png; or write true, or false")
+        return value
 
     def picture(self, report: Path) -> Path | None:
         """Give where the picture goes, if there is to be one."""
@@ -181,6 +191,7 @@ def gate(want: Gate, host: Host) -> Plan:
     Old numbers were measured on another day, among other people's work, so only the old configuration is taken from the
     report, and run again beside the new one. It fails only where the whole interval is beyond `max_slower` (and beyond
     `margin`, which two processes of one model may differ by): never on noise alone. The report is written in any case.
+    A model whose inputs have other shapes is refused before anything is measured.
     """
     report = read_report(host, want.baseline)
     old = again(host, report, want.baseline, want.candidate, want.old_model)
@@ -196,6 +207,7 @@ def gate(want: Gate, host: Host) -> Plan:
         **want.asked(host),
         "margin": max(float(want.max_slower), float(want.margin)) / 100,
         "candidates": [{"name": "old", **old}, {"name": "new", **new}],
+        "alike": True,
         "batches": list(want.batches or settings["batches"]),
         "shape": settings.get("shape"),
         "dims": {**(settings.get("dims") or {}), **want.dims},

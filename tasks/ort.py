@@ -57,7 +57,10 @@ class Optimize(Measured):
     arena: Both = Field((True,), description="whether memory is kept between calls")
     workspace: Both = Field((False, True), description="`cudnn_conv_use_max_workspace`, for CUDA")
     batch: PositiveInt = Field(1, description="samples at once")
-    budget: Duration = Field(Duration.parse("1m"), description="how long it may take, about")
+    budget: Duration = Field(
+        Duration.parse("1m"),
+        description="how long the search may take, about; first rounds and final, some 15 s, are always run",
+    )
     report: Path = Field(Path("reports/ort_bench.json"), description="the report")
 
 
@@ -65,13 +68,16 @@ class Optimize(Measured):
     kind="action",
     extra="onnx",
     returns={
-        "best": "`model`, `providers` and `options`, as a candidate of `bench.infer` takes them",
+        "best": "`model`, `providers` and `options`, as a candidate of `bench.infer` takes them; `model` alone where "
+        "nothing is faster for certain: then nothing is to be changed",
+        "advice": "what is recommended, in a sentence",
         "speedup": "how many times as fast it is as the runtime's default; 1.0 where nothing is faster for certain",
         "interval": "of the speed-up, 95 %",
         "throughput": "samples a second, with its interval",
         "tried": "how many configurations were tried",
         "report": "the report's path",
-        "notes": "what was skipped, and why the default is kept",
+        "notes": "what was skipped, and why nothing is to be changed",
+        "msg": "the tables that are shown",
     },
 )
 def optimize(want: Optimize, host: Host) -> Plan:
@@ -80,7 +86,9 @@ def optimize(want: Optimize, host: Host) -> Plan:
     The search is a race: all configurations get a few rounds, the faster half more, and so on, always in rounds with
     the default between them, so that other people's work falls on all alike; what is slower for certain leaves at once.
     It takes less than a third of the calls that twenty rounds of everything would. The winner then runs against the
-    default, each in processes of its own; only if it is better for certain is it recommended.
+    default, each in processes of its own; only if it is better for certain is it recommended. The default is what ONNX
+    Runtime does by itself: a thread a core, which spin. Where nothing is faster, what is given to `runbook service` or
+    `bench.infer` as session options changes nothing there.
     """
     file = file_of(host, str(want.model))
     refuse_hopeless(host, [{**file, "providers": sum(want.providers, ())}], require=want.require)
@@ -103,5 +111,6 @@ def optimize(want: Optimize, host: Host) -> Plan:
     return {
         "report": str(want.report),
         "tried": then(found["configurations"], len),
-        **{name: found[name] for name in ("best", "speedup", "interval", "throughput", "notes")},
+        "msg": found["table"],
+        **{name: found[name] for name in ("best", "advice", "speedup", "interval", "throughput", "notes")},
     }

@@ -14,6 +14,14 @@ from runbook.measure.refusals import Refused
 from runbook.measure.telling import bench_tables
 
 
+class Unwritten(Refused):
+    """What was made cannot be kept; `table` is what can be told of it."""
+
+    def __init__(self, text: str, hint: str | None, table: str | None) -> None:
+        super().__init__(text, hint)
+        self.table = table
+
+
 def _bench(asked: Mapping[str, Any]) -> dict[str, Any]:
     from runbook.measure.bench import bench
 
@@ -82,17 +90,36 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary folders are cleared away
     asked = json.load(sys.stdin)
     try:
-        made = JOBS[asked["job"]](asked)
+        told = _done(asked)
     except Refused as refused:
-        say(json.dumps({"refused": refused.text, "hint": refused.hint}), sys.stdout)
-        return
-    if asked["out"]:
-        table = bench_tables(made) if asked["job"] == "bench" else None
-        say(json.dumps({"table": table}), sys.stdout)
-        text = made if isinstance(made, str | bytes) else json.dumps(rounded(made), indent=2) + "\n"
-        Path(asked["out"]).write_bytes(text.encode() if isinstance(text, str) else text)
-    else:
-        say(json.dumps({"made": rounded(made)}), sys.stdout)
+        told = {"refused": refused.text, "hint": refused.hint, "table": getattr(refused, "table", None)}
+    say(json.dumps(told), sys.stdout)
+
+
+def _done(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the job, and give what is to be said of it."""
+    made = JOBS[asked["job"]](asked)
+    if not asked["out"]:
+        return {"made": rounded(made)}
+    table = _table(asked["job"], made)
+    text = made if isinstance(made, str | bytes) else json.dumps(rounded(made), indent=2) + "\n"
+    out = Path(asked["out"])
+    try:
+        out.write_bytes(text.encode() if isinstance(text, str) else text)
+    except OSError as error:
+        from runbook.host.refusals import refusal
+
+        failed = refusal("write what was made to the folder", out.parent, error)
+        raise Unwritten(failed.message, failed.hint, table) from error
+    return {"table": table}
+
+
+def _table(job: str, made: Any) -> str | None:
+    if job == "optimize":
+        from runbook.measure.optimising import tables
+
+        return tables(made)
+    return bench_tables(made) if job == "bench" else None
 
 
 if __name__ == "__main__":

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runbook.checkup.models import NVIDIA
 from runbook.measure import machine
 from runbook.measure.crew import Hand
 from runbook.measure.feeds import Input, allowed_batch
 from runbook.measure.judging import unlike
 from runbook.measure.refusals import Refused
 from runbook.measure.rounds import Samples
-from runbook.measure.statistics import latency, mean_with_interval, paired_ratio
+from runbook.measure.statistics import latency, paired_ratio, rate_with_interval
 from runbook.measure.telling import tell
 from runbook.measure.timing import restarted
 
 SHAPELESS = "say what it takes: `shape: [3, 224, 224]`, or measure it beside the ONNX model of the same inputs"
+
+ANOTHER = (
+    "measure it by itself; if it is to take the other's place: a new baseline, by gate.yml -e renew=true or bench.infer"
+)
 
 
 def bench(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +33,8 @@ def bench(asked: Mapping[str, Any]) -> dict[str, Any]:
         nonlocal notes
         told = _load(candidates, hands, asked)
         if notes is None:
-            notes = _notes(told) + (unlike(hands, told, asked) if asked.get("same") else [])
+            notes = _notes(told) + _strangers(told, refuse=bool(asked.get("alike")))
+            notes += unlike(hands, told, asked) if asked.get("same") else []
         return told
 
     found = restarted([one["name"] for one in candidates], load, asked)
@@ -92,10 +99,16 @@ def _result(name: str, batch: int, samples: Samples) -> dict[str, Any]:
         "batch": batch,
         "calls": count,
         "latency_ms": latency(times),
-        "throughput": mean_with_interval([batch * len(block.times) / sum(block.times) for block in samples.blocks]),
+        "throughput": throughput(samples, batch),
         "cpu_seconds_per_sample": sum(block.cpu for block in samples.blocks) / (count * batch),
         "rounds_ms": [time * 1e3 for time in samples.times],
     }
+
+
+def throughput(samples: Samples, batch: int) -> dict[str, Any]:
+    """Give the samples in a second of calls, with the interval of blocks drawn anew."""
+    made = [batch * len(block.times) for block in samples.blocks]
+    return rate_with_interval(made, [sum(block.times) for block in samples.blocks])
 
 
 def _compared(samples: Mapping[str, Samples], batch: int, margin: float, starts: Sequence[int]) -> list[dict[str, Any]]:
@@ -167,12 +180,29 @@ def _at_target(results: Sequence[Mapping[str, Any]], target: float | None) -> li
     return found
 
 
+def _strangers(told: Mapping[str, Mapping[str, Any]], *, refuse: bool) -> list[str]:
+    """Say where models take inputs of other shapes than the first: what they do is not the same work."""
+    shapes = {name: sorted(tuple(one["shape"]) for one in about["inputs"]) for name, about in told.items()}
+    first, *others = told
+    notes = []
+    for name in others:
+        if shapes[name] != shapes[first]:
+            takes = " and ".join(f"{each} takes {', '.join(map(str, shapes[each]))}" for each in (first, name))
+            notes.append(f"{takes}: they are models of another kind, whose speeds do not compare")
+    if notes and refuse:
+        raise Refused(notes[0], hint=ANOTHER)
+    return notes
+
+
 def _notes(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [
-        f"{name}: {' and '.join(about['lacking'])} asked for and not there; it ran on {', '.join(about['given'])}"
-        for name, about in told.items()
-        if about["lacking"]
-    ]
+    notes = []
+    for name, about in told.items():
+        # On a machine without a GPU, of `CUDA,CPU` the CPU is what was to be expected.
+        expected = "CPU" in about["asked"] and not any(map(os.path.exists, NVIDIA))
+        if missed := about.get("declined", []) if expected else about["lacking"]:
+            given = ", ".join(about["given"])
+            notes.append(f"{name}: {' and '.join(missed)} asked for and not there; it ran on {given}")
+    return notes
 
 
 def _few(results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -53,7 +53,10 @@ class Hand:
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         if not line:
-            raise Refused(f"the process that was to {do} ended: {ending(self._process.wait())}")
+            at = f" at a batch of {what['batch']}" if "batch" in what else ""
+            raise Refused(
+                f"the process that was to {do} {what.get('key', '')}{at} ended: {ending(self._process.wait())}"
+            )
         told: dict[str, Any] = json.loads(line)
         if "refused" in told:
             raise Refused(told["refused"], told["hint"])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from runbook.measure.refusals import Refused
+from runbook.units import human_bytes
+
+MADE_OF = 12  # bytes of memory that a number takes while it is made: as a double, and as a float
+SMALLER = "measure smaller `batches`"
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -68,6 +74,10 @@ def allowed_batch(model: str, inputs: Sequence[Input], batch: int) -> None:
         if one.batch is not None and one.batch != batch:
             hint = f"measure `batches: [{one.batch}]`, or export it with a dynamic batch"
             raise Refused(f"{model} takes batches of {one.batch} only, not of {batch}", hint=hint)
+    wanted = sum(batch * math.prod(one.shape) * MADE_OF for one in inputs)
+    if wanted > (free := psutil.virtual_memory().available):
+        text = f"{model}: the inputs of a batch of {batch} take {human_bytes(wanted)}, and {human_bytes(free)} are free"
+        raise Refused(text, hint=SMALLER)
 
 
 def synthetic(inputs: Sequence[Input], batch: int, seed: int = 0) -> dict[str, np.ndarray]:

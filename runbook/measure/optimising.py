@@ -12,18 +12,22 @@ from typing import Any
 
 from runbook.checkup.models import try_providers
 from runbook.measure import machine
-from runbook.measure.bench import compared
+from runbook.measure.bench import compared, throughput
 from runbook.measure.crew import Hand
 from runbook.measure.racing import Race, race
 from runbook.measure.refusals import Refused
+from runbook.measure.rounds import Samples
 from runbook.measure.searching import lapper, loadable
-from runbook.measure.statistics import mean_with_interval
-from runbook.measure.telling import compared_table, table, tell
+from runbook.measure.telling import compared_table, option_words, table, tell
 from runbook.measure.timing import restarted
 from runbook.service.sessions import PROVIDERS
 
 SEARCHED = 0.7  # the share of the budget that the search may take; the rest is the final's
 DEFAULT = {"providers": ["CPU"], "options": {"level": "all", "spinning": True}}  # what ONNX Runtime does by itself
+NEEDED = (
+    "on a machine with an NVIDIA GPU: pip uninstall -y onnxruntime; pip install 'runbook[gpu]'; then `runbook doctor` "
+    "tries it; elsewhere leave out `require`"
+)
 
 Configuration = dict[str, Any]
 
@@ -39,9 +43,7 @@ def space(
             reasons = "; ".join(reason for name in lacking if (reason := why.get(PROVIDERS[name])))
             text = f"{' and '.join(lacking)} is not to be had here{f' ({reasons})' if reasons else ''}"
             if asked.get("require"):
-                raise Refused(
-                    f"{','.join(providers)} was required, and {text}", hint="`runbook doctor` says what to do"
-                )
+                raise Refused(f"{','.join(providers)} was required, and {text}", hint=NEEDED)
             notes.append(f"{','.join(providers)} is skipped: {text}")
             continue
         workspaces = asked["workspace"] if "CUDA" in providers else [None]
@@ -69,13 +71,13 @@ def optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
     if not searched.ended:
         notes.append("the budget was over before the search was: the best so far was taken; give it more")
     winner = tried[searched.winner]
-    found, times = _final(asked, winner)
+    found, samples = _final(asked, winner)
     noise = machine.noise(before, machine.moment(), 0, 0)
     better = found["verdict"] == "better"
     if not better:
-        notes.append("nothing tried is faster than the default, as far as can be told: keep the default")
-    best = winner if better else DEFAULT
-    report = {
+        notes.append("nothing tried is faster than ONNX Runtime's default, as far as can be told: keep what you have")
+    best = winner if better else {}  # whoever is given nothing changes nothing
+    return {
         "schema": "runbook.optimize/1",
         "created": asked["created"],
         "environment": machine.fingerprint(),
@@ -91,12 +93,27 @@ def optimise(asked: Mapping[str, Any]) -> dict[str, Any]:
         "speedup": found["ratio"] if better else 1.0,
         "interval": found["interval"] if better else [1.0, 1.0],
         "final": found,
-        "throughput": mean_with_interval([asked["batch"] / time for time in (times[1] if better else times[0])]),
+        "throughput": throughput(samples["winner" if better else "default"], asked["batch"]),
+        "margin": asked["margin"],
+        "advice": _advice(winner, found) if better else f"keep what you have: {notes[-1].partition(',')[0]}",
         "notes": notes,
     }
-    tell(_ranking(tried, searched.rungs))
-    tell(compared_table([found]))
-    return report
+
+
+def _advice(winner: Configuration, found: Mapping[str, Any]) -> str:
+    low, high = found["interval"]
+    times = f"{found['ratio']:.3g} times as fast as ONNX Runtime's default ({low:.3g} to {high:.3g})"
+    return f"{described(winner)}: {times}"
+
+
+def tables(report: Mapping[str, Any]) -> str:
+    """Draw a report: the search, the final, and what is recommended."""
+    parts = [
+        _ranking(report["configurations"], report["rungs"]),
+        compared_table([report["final"]], report["margin"]),
+        f"recommended: {report['advice']}",
+    ]
+    return "\n".join([*parts, *(f"note: {note}" for note in report["notes"])])
 
 
 def _providers(asked: Mapping[str, Any]) -> tuple[Sequence[str], Mapping[str, str | None]]:
@@ -120,7 +137,7 @@ def search(asked: Mapping[str, Any], tried: Sequence[Configuration]) -> Race:
     return replace(found, rungs=rungs)
 
 
-def _final(asked: Mapping[str, Any], winner: Configuration) -> tuple[dict[str, Any], list[list[float]]]:
+def _final(asked: Mapping[str, Any], winner: Configuration) -> tuple[dict[str, Any], dict[str, Samples]]:
     """Hold the winner against the default, each in a process of its own."""
     tell(f"final: {described(winner)} against the default, {asked['rounds']} rounds")
     each = {"default": DEFAULT, "winner": winner}
@@ -129,19 +146,14 @@ def _final(asked: Mapping[str, Any], winner: Configuration) -> tuple[dict[str, A
         return {name: hand.load(name, loadable(asked, each[name])) for name, hand in hands.items()}
 
     found = restarted(list(each), load, {**asked, "batches": [asked["batch"]]})
-    times = [found.samples[asked["batch"]][name].times for name in each]
-    return compared("default", "winner", asked["batch"], times[0], times[1], asked["margin"], found.starts), times
+    samples = found.samples[asked["batch"]]
+    times = [samples[name].times for name in each]
+    return compared("default", "winner", asked["batch"], times[0], times[1], asked["margin"], found.starts), samples
 
 
 def described(one: Configuration) -> str:
     """Say a configuration in a line."""
-    options = one["options"]
-    words = [f"{name} {value}" for name, value in options.items() if name in {"level", "threads"} and value]
-    words += [name for name in ("spinning", "parallel") if options.get(name)]
-    words += ["no arena"] if options.get("arena") is False else []
-    words += [f"{options['inter_threads']} inter threads"] if options.get("inter_threads") else []
-    words += [] if options.get("workspace") is None else [f"workspace {options['workspace']:d}"]
-    return f"{','.join(one['providers'])}: {', '.join(words)}"
+    return f"{','.join(one['providers'])}: {option_words(one['options'])}"
 
 
 def _ranking(tried: Sequence[Configuration], rungs: Iterable[Mapping[str, Any]]) -> str:

@@ -16,6 +16,8 @@ from runbook.service.graphcache import GraphCache, usual_folder
 from runbook.service.onnxfile import read_model
 from runbook.service.sessions import PROVIDERS, Opened, open_session
 
+DAMAGED = "it is no ONNX model, or not the whole of one: copy it again, and compare its SHA-256 with the original's"
+
 
 @dataclass(frozen=True, slots=True)
 class OrtModel:
@@ -66,13 +68,16 @@ class OrtModel:
 
 def load(candidate: Mapping[str, Any]) -> OrtModel:
     """Load a candidate's model; Refused says what is wrong with it, or which provider was required and not given."""
+    import onnxruntime as ort
+
     path, options = candidate["model"], candidate.get("options") or {}
     wanted = candidate.get("providers") or ["CPU"]
     try:
         opened, seconds = _opened(candidate, path, options, wanted)
     except Exception as error:  # its exceptions have no common class of their own
         reason = str(error).replace("\n", " ")[:300]
-        raise Refused(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
+        hint = DAMAGED if "PROTOBUF" in reason else None
+        raise Refused(f"{path} cannot be loaded by ONNX Runtime: {reason}", hint=hint) from error
     session, given, lacking = opened.session, opened.given, opened.lacking
     if lacking and candidate.get("require"):
         raise Refused(
@@ -80,6 +85,7 @@ def load(candidate: Mapping[str, Any]) -> OrtModel:
             hint="install `runbook[gpu]` on a machine with a GPU, or leave out `require`",
         )
     told = {"asked": list(wanted), "given": given, "lacking": lacking, "load_seconds": seconds}
+    told["declined"] = [name for name in lacking if PROVIDERS[name] in ort.get_available_providers()]
     told["graph"] = "kept" if opened.cached else "made"
     about = session.get_modelmeta().custom_metadata_map
     told["labels"] = about.get("labels")

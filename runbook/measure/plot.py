@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from runbook.measure.drawing import INK, Dot, Drawing, Line, Words
+from runbook.measure.telling import inputs_of
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by all eyes
-WIDTH, HEIGHT, LEFT, TOP, GAP, ROW = 400, 280, 70, 76, 80, 20
+WIDTH, HEIGHT, LEFT, TOP, GAP, ROW = 400, 280, 70, 96, 80, 20
+MOST_NAMED = 3  # models in the title
 
 Shape = Line | Dot | Words
 
@@ -48,18 +51,32 @@ def bench_drawing(report: Mapping[str, Any]) -> Drawing:
     below = TOP + HEIGHT + 62
     about = report["environment"]
     shapes: list[Shape] = [
-        Words((LEFT, 26), f"{about['cpu']}, {about['cpus']} cores, {report['created']}{_busy(report)}"),
-        *_panel(Panel(LEFT, "Latency, ms (p50; dashed: p95)", median, late, True, target)),
+        Words((LEFT, 26), _title(report), size=16, bold=True),
+        Words((LEFT, 48), f"{about['cpu']}, {about['cpus']} cores, {report['created']}{_busy(report)}"),
+        *_panel(Panel(LEFT, "Latency, ms, logarithmic (p50; dashed: p95)", median, late, True, target)),
         *_panel(Panel(LEFT + WIDTH + GAP, "Throughput, samples/s", rate, (), False)),
     ]
-    for number, name in enumerate(names):
+    for number, words in enumerate(_legend(report)):
         y = below + ROW * number
-        shapes += [Line(((LEFT, y - 4), (LEFT + 18, y - 4)), _colour(number), 3), Words((LEFT + 26, y), name)]
+        shapes += [Line(((LEFT, y - 4), (LEFT + 18, y - 4)), _colour(number), 3), Words((LEFT + 26, y), words)]
     end = below + ROW * len(names)
     shapes.append(
         Words((LEFT, end), "bars: 95 % intervals" + (f"; dotted: the target, {target:g} ms" if target else ""))
     )
     return Drawing(LEFT + 2 * WIDTH + GAP + 30, end + 16, shapes)
+
+
+def _title(report: Mapping[str, Any]) -> str:
+    """Name the models by their files, and what they were given."""
+    files = list(dict.fromkeys(PurePath(one["model"]).name for one in report["candidates"]))
+    shown = ", ".join(files[:MOST_NAMED]) + (f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else "")
+    return f"{shown}; inputs: {inputs_of(report)}"
+
+
+def _legend(report: Mapping[str, Any]) -> list[str]:
+    """Give each candidate's words: its name, and its file where that is not in it."""
+    both = [(one["name"], PurePath(one["model"]).name) for one in report["candidates"]]
+    return [name if file in name else f"{name}: {file}" for name, file in both]
 
 
 def _busy(report: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ def quantise(asked: Mapping[str, Any]) -> dict[str, Any]:
     speed, noise = _speed(asked, candidate)
     sizes = [weight(asked[name]) for name in ("model", "model_out")]
     reasons, warnings = _reasons(asked, verdicts, speed)
-    tell(compared_table([speed]))
+    tell(compared_table([speed], asked["margin"]))
     return {
         "schema": "runbook.quantize/1",
         "created": asked["created"],

@@ -83,10 +83,15 @@ def _quantiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def mean_with_interval(values: Sequence[float], *, seed: int = 0) -> dict[str, Any]:
-    """Give the mean of one value a round, with its 95 % interval."""
-    drawn = np.random.default_rng(seed).choice(np.asarray(values, np.float64), (DRAWS, len(values)))
-    return {"value": float(np.mean(values)), "interval": list(_quantiles(drawn.mean(axis=1), CONFIDENCE))}
+def rate_with_interval(samples: Sequence[float], seconds: Sequence[float], *, seed: int = 0) -> dict[str, Any]:
+    """Give how many samples a second there were, of those of each block and its time; blocks are drawn anew.
+
+    All samples are divided by all of the time: the mean of each block's rate would leave out what slow ones cost.
+    """
+    made, taken = np.asarray(samples, np.float64), np.asarray(seconds, np.float64)
+    drawn = np.random.default_rng(seed).integers(0, len(made), (DRAWS, len(made)))
+    rates = made[drawn].sum(axis=1) / taken[drawn].sum(axis=1)
+    return {"value": float(made.sum() / taken.sum()), "interval": list(_quantiles(rates, CONFIDENCE))}
 
 
 def latency(blocks: Sequence[Sequence[float]], *, seed: int = 0) -> dict[str, Any]:

@@ -32,25 +32,57 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def bench_tables(report: Mapping[str, Any]) -> str:
-    """Draw a bench report: results, what is within the target, candidates, comparisons, notes."""
-    columns = ("candidate", "batch", "mean ms", "p50", "p90", "p95", "p99", "samples/s", "CPU s/sample")
+    """Draw a bench report: results, what is within the target, candidates and inputs, comparisons, notes."""
+    columns = ("candidate", "batch", "mean ms", "p50", "p90", "p95", "p99", "samples/s", "CPU time/sample")
     rows = [
         [
             one["candidate"],
             str(one["batch"]),
             *(f"{one['latency_ms'][name]['value']:.3f}" for name in ("mean", "p50", "p90", "p95", "p99")),
             f"{one['throughput']['value']:.1f}",
-            f"{one['cpu_seconds_per_sample']:.3g}",
+            short_time(one["cpu_seconds_per_sample"]),
         ]
         for one in report["results"]
     ]
     parts = [table("Latency and throughput", columns, rows)]
     if report["at_target"]:
         parts.append(_target_table(report["at_target"]))
-    parts.append(_candidate_table(report["candidates"]))
+    parts += [_candidate_table(report["candidates"]), *_files(report), f"inputs: {inputs_of(report)}"]
     if report["comparisons"]:
-        parts.append(compared_table(report["comparisons"]))
+        parts.append(compared_table(report["comparisons"], report["settings"]["margin"]))
     return "\n".join([*parts, *(f"note: {note}" for note in report["notes"])])
+
+
+def short_time(seconds: float) -> str:
+    """Write a time in the unit that makes it short: `5.2 µs`, `13 ms`."""
+    factor, unit = next((pair for pair in ((1, "s"), (1e3, "ms")) if seconds * pair[0] >= 1), (1e6, "µs"))
+    return f"{seconds * factor:.3g} {unit}"
+
+
+def inputs_of(report: Mapping[str, Any]) -> str:
+    """Say what the models of a bench report were given."""
+    count = report["settings"]["images"]
+    return f"{count} image{'s' * (count != 1)}" if count else "synthetic"
+
+
+def _files(report: Mapping[str, Any]) -> list[str]:
+    return [f"{one['name']}: {one['model']}" for one in report["candidates"]]
+
+
+def option_words(options: Mapping[str, Any]) -> str:
+    """Say session options in a few words; what is as usual is left out, but not the level."""
+    words = [f"{name} {value}" for name, value in options.items() if name in {"level", "threads"} and value]
+    words += [name for name in ("spinning", "parallel", "cuda_graph") if options.get(name)]
+    words += ["no arena"] if options.get("arena") is False else []
+    words += [f"{options['inter_threads']} inter threads"] if options.get("inter_threads") else []
+    words += [] if options.get("workspace") is None else [f"workspace {options['workspace']:d}"]
+    words += [f"{key} {value}" for key, value in (options.get("config") or {}).items()]
+    return ", ".join(words)
+
+
+def _ran_on(providers: Mapping[str, Sequence[str]]) -> str:
+    given = ",".join(name.removesuffix("ExecutionProvider") for name in providers["given"])
+    return f"{given}, not {','.join(providers['lacking'])}" if providers["lacking"] else given
 
 
 def _target_table(found: Sequence[Mapping[str, Any]]) -> str:
@@ -74,16 +106,18 @@ def _candidate_table(candidates: Sequence[Mapping[str, Any]]) -> str:
         [
             one["name"],
             one["engine"],
-            ",".join(name.removesuffix("ExecutionProvider") for name in one["providers"]["given"]),
+            _ran_on(one["providers"]),
+            option_words(one["options"]),
             f"{one['load_seconds'] * 1e3:.0f}",
             f"{one['peak_bytes'] / 1e6:.0f}",
         ]
         for one in candidates
     ]
-    return table("Candidates", ("candidate", "engine", "ran on", "load ms", "peak MB"), rows)
+    return table("Candidates", ("candidate", "engine", "ran on", "options", "load ms", "peak MB"), rows)
 
 
-def compared_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
+def compared_table(comparisons: Sequence[Mapping[str, Any]], margin: float) -> str:
+    """Draw ratios and verdicts; a difference of less than the margin, a share, is none."""
     columns = ("b against a", "batch", "b is so many times as fast", "95 % interval", "verdict")
     rows = [
         [
@@ -95,4 +129,4 @@ def compared_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
         ]
         for one in comparisons
     ]
-    return table("Compared in paired rounds", columns, rows)
+    return table(f"Compared in paired rounds; less than {100 * margin:g} % is no difference", columns, rows)

@@ -75,8 +75,8 @@ class Worker:
         Where that time is `known` from another process, two calls are enough.
         """
         model = self.models[asked["key"]]
-        call = self.calls[asked["key"], asked["batch"]] = model.call(self._feed(asked))
         with refusing(model.path, asked["batch"]):
+            call = self.calls[asked["key"], asked["batch"]] = model.call(self._feed(asked))
             call()
         if asked.get("known"):
             call()
@@ -114,9 +114,12 @@ def refusing(path: str, batch: int) -> Iterator[None]:
     """Make a refusal of whatever a runtime raises of a model and its inputs."""
     try:
         yield
+    except Refused:
+        raise
     except Exception as error:
         reason = str(error).replace("\n", " ")[:300] or type(error).__name__
-        raise Refused(f"{path} cannot be run on a batch of {batch}: {reason}") from error
+        hint = feeds.SMALLER if isinstance(error, MemoryError) or "allocate" in reason else None
+        raise Refused(f"{path} cannot be run on a batch of {batch}: {reason}", hint=hint) from error
 
 
 def block(call: Callable[[], Any], calls: int, longest: float = math.inf) -> dict[str, Any]:

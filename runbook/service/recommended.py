@@ -39,7 +39,7 @@ class Recommendation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     providers: Annotated[tuple[Provider, ...], Field(min_length=1)] = ("CPU",)
-    options: SessionOptions = SessionOptions()
+    options: SessionOptions = SessionOptions(threads=1)  # as without a file: what is not said changes nothing
     model: str | None = None
     name: str | None = None
     engine: Literal["onnx"] | None = None

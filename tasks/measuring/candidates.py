@@ -35,12 +35,27 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def _numbers(value: Any) -> Any:
-    return [int(word) if isinstance(word, str) and word.isdigit() else word for word in _listed(value)]
+def _numbers(value: Any, what: str, least: int) -> list[int]:
+    """Read whole numbers, each once; raises ValueError that says what to write."""
+    found: dict[int, None] = {}
+    for word in _listed(value):
+        number = int(word) if isinstance(word, str) and word.isascii() and word.isdigit() else word
+        if type(number) is not int or number < least:
+            raise ValueError(f"{word!r} is no {what}: write whole numbers from {least}, as {least},4 or [{least}, 4]")
+        found[number] = None
+    return list(found)
 
 
-Batches = Annotated[tuple[PositiveInt, ...], BeforeValidator(_numbers), Field(min_length=1)]
-Threads = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_numbers), Field(min_length=1)]
+def _batches(value: Any) -> Any:
+    return _numbers(value, "batch size", 1)
+
+
+def _threads(value: Any) -> Any:
+    return _numbers(value, "number of threads", 0)
+
+
+Batches = Annotated[tuple[PositiveInt, ...], BeforeValidator(_batches), Field(min_length=1)]
+Threads = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_threads), Field(min_length=1)]
 Providers = Annotated[tuple[Provider, ...], BeforeValidator(_listed), Field(min_length=1)]
 
 

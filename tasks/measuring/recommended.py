@@ -20,14 +20,17 @@ WANTED = "give the report of `ort.optimize`, or its `best`: {providers: [CPU], o
 
 
 def resolved(host: Host, one: Candidate) -> Candidate:
-    """Give a candidate with the providers and options of the file that it names; raises TaskFailed for what is none."""
+    """Give a candidate with the providers and options of the file that it names; raises TaskFailed for what is none.
+
+    What the file does not say, as where nothing was faster than the default, stays as it is without it.
+    """
     if one.session_options is None:
         return one
     path = one.session_options
     best = _best(host, path)
     told = {name: best[name] for name in ("providers", "options") if name in best}
     try:
-        found = Candidate.model_validate({"model": one.model, "providers": ["CPU"], **told})
+        found = Candidate.model_validate({"model": one.model, **told})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))

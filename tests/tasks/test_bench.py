@@ -15,11 +15,12 @@ from PIL import Image
 
 from runbook.errors import TaskFailed
 from runbook.host import Overlay
-from runbook.measure import drawing, ortengine, plot
+from runbook.measure import drawing, ortengine, plot, telling, worker
 from runbook.measure.bench import _at_target
+from runbook.measure.refusals import Refused
 from runbook.service import sessions
 from runbook.service.digits import write_samples
-from runbook.tasks.measuring import candidates
+from runbook.tasks.measuring import candidates, child
 from tests.measuring import QUICK, write_mlp
 from tests.releasing import host_at, played
 
@@ -70,16 +71,19 @@ def test_candidates_are_measured_and_compared(tmp_path, model):
         assert one["interval"][0] <= one["ratio"] <= one["interval"][1]
         assert one["ratio"] < 1  # it has two hundred times the work
     assert [one["candidate"] for one in data["at_target"]] == ["a", "b"]
-    shown = ("Latency and throughput", "The most within 10000 ms", "Candidates", "Compared in paired rounds")
+    margin = "Compared in paired rounds; less than 3 % is no difference"
+    files = [f"{one['name']}: {one['model']}" for one in report["candidates"]]
+    shown = ("Latency and throughput", "The most within 10000 ms", "Candidates", *files, "inputs: synthetic", margin)
     assert [line for line in data["msg"].splitlines() if line in shown] == list(shown)
     assert "table" not in report
     assert all(one["peak_bytes"] > 2**20 and len(one["sha256"]) == 64 for one in report["candidates"])
     picture = ET.parse(data["plot"]).getroot()
     words = {one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")}
     assert {
-        "a",
-        "b",
-        "Latency, ms (p50; dashed: p95)",
+        "a: model.onnx",
+        "b: heavy.onnx",
+        "model.onnx, heavy.onnx; inputs: 10 images",
+        "Latency, ms, logarithmic (p50; dashed: p95)",
         "Throughput, samples/s",
         "batch size (samples at once)",
     } <= words
@@ -139,7 +143,10 @@ def test_a_provider_that_is_not_there_is_told_or_refused(tmp_path, model, requir
             "given": ["CPUExecutionProvider"],
             "lacking": ["CUDA"],
         }
-        assert "model.onnx: CUDA asked for and not there; it ran on CPUExecutionProvider" in report["notes"]
+        assert not any("CUDA" in note for note in report["notes"]), "of a machine without a GPU nobody expects it"
+        alone = played("bench.infer", host_at(tmp_path), **{**params, "providers": "CUDA"}).data
+        assert "model.onnx: CUDA asked for and not there; it ran on CPUExecutionProvider" in alone["notes"]
+        assert "CPU, not CUDA" in alone["msg"]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +155,7 @@ def test_a_provider_that_is_not_there_is_told_or_refused(tmp_path, model, requir
         ("damaged", {}, "is damaged or no ONNX model: a field of an unknown kind at byte"),
         ("fixed", {"batches": 2}, "takes batches of 1 only, not of 2"),
         ("image", {"inputs": "bad.png"}, "bad.png is no image that can be read"),
+        ("large", {"batches": "1,1,100000000000"}, r"model.onnx: the inputs of a batch of 100000000000 take .*TB, and"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_and_no_report_is_left(tmp_path, model, what, params, said):
@@ -159,6 +167,51 @@ def test_what_cannot_be_measured_is_refused_and_no_report_is_left(tmp_path, mode
     with pytest.raises(TaskFailed, match=said):
         played("bench.infer", host_at(tmp_path), model=str(model), **{"batches": 1, **params, **QUICK})
     assert not list(tmp_path.glob("reports/*"))
+
+
+def test_what_a_batch_takes_too_much_of_is_told_with_a_hint():
+    said = r"m\.onnx cannot be run on a batch of 9: Unable to allocate"
+    with pytest.raises(Refused, match=said) as refused, worker.refusing("m.onnx", 9):
+        raise MemoryError("Unable to allocate 12 TiB")
+    assert refused.value.hint == "measure smaller `batches`"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_report_that_cannot_be_written_names_its_folder_and_what_was_measured(tmp_path, model):
+    host = host_at(tmp_path)
+    asked = {"candidates": [{"name": "m", "engine": "onnx", "model": str(model)}], "batches": [1], "created": "now"}
+    timing = {"rounds": 6, "starts": 1, "block": 0.001, "margin": 0.03}
+    with pytest.raises(TaskFailed, match="to the folder /dev: No space left on device") as failed:
+        child.work(host, "bench", Path("/dev/full"), **asked, **timing)
+    assert "free some space" in failed.value.hint
+    assert "Latency and throughput" in failed.value.data["msg"]
+
+
+def test_a_model_of_another_kind_is_told_and_no_gate_takes_it(tmp_path, model):
+    wide = write_mlp(tmp_path / "wide.onnx", side=12)
+    both = [{"model": str(model), "name": "a"}, {"model": str(wide), "name": "b"}]
+    data = played("bench.infer", host_at(tmp_path), candidates=both, batches=1, **QUICK).data
+    kinds = r"a takes (1, 8, 8) and b takes (1, 12, 12): they are models of another kind, whose speeds do not compare"
+    assert kinds in data["notes"]
+    timing = {name: value for name, value in QUICK.items() if name != "plot"}
+    with pytest.raises(TaskFailed, match=r"old takes \(1, 8, 8\) and new takes \(1, 12, 12\)") as failed:
+        played("bench.gate", host_at(tmp_path), baseline=data["report"], model=str(wide), **timing)
+    assert "renew=true" in failed.value.hint
+
+
+@pytest.mark.parametrize(("value", "read"), [("1, 8,1", (1, 8)), (4, (4,)), ([2, "4"], (2, 4))])
+def test_batches_are_read_each_once(value, read):
+    assert candidates._batches(value) == list(read)
+
+
+@pytest.mark.parametrize("value", ["a,b", "-4", -4, 0, "1,,2", [True], 1.5, "²"])
+def test_what_is_no_batch_is_told_in_plain_words(value):
+    with pytest.raises(ValueError, match=r"is no batch size: write whole numbers from 1, as 1,4 or \[1, 4\]"):
+        candidates._batches(value)
+
+
+def test_times_are_written_short():
+    assert [telling.short_time(one) for one in (5.19e-6, 0.0132, 2.5)] == ["5.19 µs", "13.2 ms", "2.5 s"]
 
 
 def test_no_worker_outlives_its_coordinator(model):

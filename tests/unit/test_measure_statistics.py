@@ -6,7 +6,7 @@ import pytest
 from runbook.measure import rounds, worker
 from runbook.measure.machine import Moment, between, fingerprint, moment, noise
 from runbook.measure.rounds import Block, interleaved, orders
-from runbook.measure.statistics import Ratio, latency, mean_with_interval, paired_ratio, upper_bound
+from runbook.measure.statistics import Ratio, latency, paired_ratio, rate_with_interval, upper_bound
 from runbook.measure.timing import block_calls, shares
 
 ROUNDS = 20
@@ -93,7 +93,14 @@ def test_intervals_of_percentiles_are_of_blocks_not_of_calls():
     assert low < found["p50"]["value"] < high
     assert high - low > 0.04
     assert found["p50"]["value"] <= found["p90"]["value"] <= found["p95"]["value"] <= found["p99"]["value"]
-    assert mean_with_interval([1.0] * 8) == {"value": 1.0, "interval": [1.0, 1.0]}
+
+
+def test_a_rate_is_all_samples_in_all_of_the_time():
+    """One block of two was held up: the mean of both rates would be 505 a second."""
+    found = rate_with_interval([100] * 8, [0.1] * 4 + [10.0] * 4)
+    assert found["value"] == pytest.approx(800 / 40.4)
+    assert found["interval"][0] < found["value"] < found["interval"][1]
+    assert rate_with_interval([1.0] * 8, [1.0] * 8) == {"value": 1.0, "interval": [1.0, 1.0]}
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,17 @@ def test_without_a_file_the_service_runs_one_thread_and_says_so(digits, tmp_path
     assert told == {"options": {**SessionOptions().model_dump(), "threads": 1}, "graph": "made"}
 
 
+def test_a_search_that_found_nothing_changes_nothing(digits, tmp_path):
+    """Its `best` is the model alone; what is not said is as it is without a file."""
+    nothing = read_recommendation(Path(written(tmp_path, {"model": str(digits.good)})))
+    assert (nothing.options, nothing.providers) == (Runtime().options, Runtime().providers)
+    more = {"session_options": "options.json", "batches": 1, "report": "b.json", **QUICK}
+    played("bench.infer", host_at(tmp_path), model=str(digits.good), **more)
+    (measured,) = json.loads((tmp_path / "b.json").read_text())["candidates"]
+    assert measured["options"] == Options().model_dump()
+    assert measured["providers"]["asked"] == ["CPU"]
+
+
 WRONG = [
     ("{", "are no JSON", "is no JSON"),
     ("[" * 100_000, "are no JSON", "is no JSON"),
