@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from runbook.console import say
-from runbook.measure.refusals import Refused
+from runbook.measure.refusals import Refused, of_machine
 from runbook.measure.telling import bench_tables
 
 
@@ -93,6 +94,10 @@ def main() -> None:
         told = _done(asked)
     except Refused as refused:
         told = {"refused": refused.text, "hint": refused.hint, "table": getattr(refused, "table", None)}
+    except (OSError, MemoryError) as error:
+        traceback.print_exc()
+        found = of_machine(error)
+        told = {"refused": found.text, "hint": found.hint}
     say(json.dumps(told), sys.stdout)
 
 

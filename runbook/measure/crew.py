@@ -13,6 +13,8 @@ from typing import Any, Self
 from runbook.measure.refusals import Refused
 from runbook.measure.rounds import Block
 
+DOES = {"block": "time", "outputs": "run", "warm": "warm up"}
+
 
 class Hand:
     """A worker process. It ends with its stdin, so none is left behind whatever becomes of the coordinator."""
@@ -54,9 +56,8 @@ class Hand:
             line = self._process.stdout.readline()
         if not line:
             at = f" at a batch of {what['batch']}" if "batch" in what else ""
-            raise Refused(
-                f"the process that was to {do} {what.get('key', '')}{at} ended: {ending(self._process.wait())}"
-            )
+            about = f"{DOES.get(do, do)} {what['key']}{at}" if "key" in what else do
+            raise Refused(f"the process that was to {about} ended: {ending(self._process.wait())}")
         told: dict[str, Any] = json.loads(line)
         if "refused" in told:
             raise Refused(told["refused"], told["hint"])

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from runbook.measure import feeds, machine, ortengine, torchengine
-from runbook.measure.refusals import Refused
+from runbook.measure.refusals import Refused, of_machine
 
 STEADY = 0.95  # warm while a group of calls is faster than this share of the group before
 GROUP, FEWEST, MOST, LONGEST = 5, 2, 60, 3.0  # calls in a group, groups of one call at least, groups; seconds
@@ -150,6 +150,9 @@ def serve(lines: TextIO, out: TextIO) -> None:
             told = worker.answer(json.loads(line))
         except Refused as refused:
             told = {"refused": refused.text, "hint": refused.hint}
+        except (OSError, MemoryError) as error:
+            found = of_machine(error)
+            told = {"refused": found.text, "hint": found.hint}
         out.write(json.dumps(told) + "\n")
         out.flush()
 

@@ -17,6 +17,7 @@ from runbook.errors import TaskFailed
 from runbook.host import Overlay
 from runbook.measure import drawing, ortengine, plot, telling, worker
 from runbook.measure.bench import _at_target
+from runbook.measure.crew import Hand
 from runbook.measure.refusals import Refused
 from runbook.service import sessions
 from runbook.service.digits import write_samples
@@ -208,6 +209,32 @@ def test_batches_are_read_each_once(value, read):
 def test_what_is_no_batch_is_told_in_plain_words(value):
     with pytest.raises(ValueError, match=r"is no batch size: write whole numbers from 1, as 1,4 or \[1, 4\]"):
         candidates._batches(value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_what_the_machine_refuses_a_process_is_told(tmp_path, model):
+    """It is no crash: its coordinator hears what there was no room for."""
+    samples = tmp_path / "given.npz"
+    np.savez(samples, image=np.zeros((2, 1, 8, 8), np.float32))
+    (tmp_path / "full.npz").symlink_to("/dev/full")
+    with Hand() as hand:
+        hand.load("m", {"engine": "onnx", "model": str(model)})
+        with pytest.raises(Refused, match="No space left on device") as refused:
+            hand.ask("outputs", key="m", samples=str(samples), to=str(tmp_path / "full.npz"), batch=2)
+        assert "free some space" in refused.value.hint
+        with pytest.raises(Refused, match="No such file or directory"):
+            hand.ask("outputs", key="m", samples=str(tmp_path / "none.npz"), to=str(tmp_path / "x"), batch=2)
+
+
+def test_who_was_killed_is_named_with_what_it_did(model):
+    with Hand() as hand:
+        hand.load("m", {"engine": "onnx", "model": str(model)})
+        hand._process.kill()
+        said = (
+            "the process that was to warm up m at a batch of 2 ended: killed by signal 9; was there too little memory"
+        )
+        with pytest.raises(Refused, match=said):
+            hand.ask("warm", key="m", batch=2)
 
 
 def test_times_are_written_short():
