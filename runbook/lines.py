@@ -111,11 +111,16 @@ def _below(result: ev.Result, *, verbosity: int, diff: bool, changes: bool = Tru
     if not bad and (said := said_of(result)):
         yield from _labelled("", said, "")
     if verbosity > 0 and result.data:
-        told = dict(result.data)
+        told = {name: value for name, value in result.data.items() if not _shown(name, value, bad=bad)}
         yield from _labelled("raised", str(told.pop("exception", "")), "dim")
         yield from _labelled("data", json.dumps(_plain(told), default=str)[:DATA], "dim")
     if verbosity > 0 and result.notified:
         yield from _labelled("notified", ", ".join(result.notified), "dim")
+
+
+def _shown(name: str, value: Any, *, bad: bool) -> bool:
+    """Say whether it is a text of many lines, as a table, that is on the screen already."""
+    return name == ("table" if bad else "msg") and isinstance(value, str) and "\n" in value
 
 
 def _change(change: dict[str, Any], *, told: bool, diff: bool) -> Iterator[Line]:

@@ -24,7 +24,7 @@ def work(host: Host, job: str, out: Path | None, **asked: Any) -> dict[str, Any]
         raise TaskFailed(f"the measuring process {done.last_words()}")
     said: Mapping[str, Any] = json.loads((done.stdout.strip().splitlines() or ["{}"])[-1])
     if "refused" in said:
-        told = {"msg": said["table"]} if said.get("table") else {}
+        told = {"table": said["table"]} if said.get("table") else {}
         raise TaskFailed(said["refused"], hint=said["hint"], data=told)
     made: dict[str, Any] = said.get("made", said)
     return made

@@ -185,7 +185,7 @@ def test_a_report_that_cannot_be_written_names_its_folder_and_what_was_measured(
     with pytest.raises(TaskFailed, match="to the folder /dev: No space left on device") as failed:
         child.work(host, "bench", Path("/dev/full"), **asked, **timing)
     assert "free some space" in failed.value.hint
-    assert "Latency and throughput" in failed.value.data["msg"]
+    assert "Latency and throughput" in failed.value.data["table"]
 
 
 def test_a_model_of_another_kind_is_told_and_no_gate_takes_it(tmp_path, model):

@@ -226,6 +226,15 @@ def test_a_loop_shows_the_items_that_matter():
     assert "      ok           a" in told(ONE, *events, verbosity=1)
 
 
+def test_a_table_that_is_shown_is_not_shown_once_more_as_json():
+    failure = ev.Failure("TaskFailed", "no room", None)
+    data = {"msg": "a  1\nb  2", "table": "c  3\nd  4", "rc": 0}
+    for status, kept in (("ok", '{"table": "c  3\\nd  4", "rc": 0}'), ("failed", '{"msg": "a  1\\nb  2", "rc": 0}')):
+        found = result(1, status, data=data, error=failure if status == "failed" else None)
+        loud = told(ONE, found, verbosity=1)
+        assert f"      data: {kept}\n" in loud
+
+
 def test_diffs_output_and_data_are_shown_when_asked_for():
     events = (ONE, ev.Output(step(1), "stdout", "10%\r100%\n"), result(1, "changed", changes=[WRITE], data={"rc": 0}))
     assert "+a" not in told(*events)
