@@ -74,7 +74,14 @@ def test_candidates_are_measured_and_compared(tmp_path, model):
     assert [one["candidate"] for one in data["at_target"]] == ["a", "b"]
     margin = "Compared in paired rounds; less than 3 % is no difference"
     files = [f"{one['name']}: {one['model']}" for one in report["candidates"]]
-    shown = ("Latency and throughput", "The most within 10000 ms", "Candidates", *files, "inputs: synthetic", margin)
+    shown = (
+        "Latency and throughput",
+        "The most within 10000 ms",
+        "Candidates",
+        *files,
+        f"inputs: {len(samples)} images",
+        margin,
+    )
     assert [line for line in data["msg"].splitlines() if line in shown] == list(shown)
     assert "table" not in report
     assert all(one["peak_bytes"] > 2**20 and len(one["sha256"]) == 64 for one in report["candidates"])
@@ -83,7 +90,7 @@ def test_candidates_are_measured_and_compared(tmp_path, model):
     assert {
         "a: model.onnx",
         "b: heavy.onnx",
-        "model.onnx, heavy.onnx; inputs: 10 images",
+        f"model.onnx, heavy.onnx; inputs: {len(samples)} images",
         "Latency, ms, logarithmic (p50; dashed: p95)",
         "Throughput, samples/s",
         "batch size (samples at once)",
