@@ -22,12 +22,19 @@ from runbook.measure.machine import fingerprint, moment, noise
 
 STORED = Path(__file__).parents[1] / "results" / "studies.json"
 RUNS = {"verdicts": 20, "search": 10, "overhead": 1, "peers": 10, "tuners": 3}
+# Beside burners the overhead says nothing: whoever makes a system call is the one who is set aside.
+WEATHERS = {"overhead": (0,)}
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(tuple(RUNS)))
 @click.option("--runs", type=int, help="How often; without it as often as the promise says.")
-@click.option("--burners", type=int, multiple=True, help="Processes that spin beside it; 0 and then 2 without it.")
+@click.option(
+    "--burners",
+    type=int,
+    multiple=True,
+    help="Processes that spin beside it; 0, and where that asks anything 2, without it.",
+)
 @click.option("--model", "models", multiple=True, help="Search the options of these models only.")
 @click.option("--peers", "python", type=click.Path(path_type=Path, exists=True), help="The Python that has the peers.")
 @click.option("--stored", type=click.Path(path_type=Path), default=STORED, help="Where the results are kept.")
@@ -43,7 +50,7 @@ def main(
     """Study how often answers are right, quiet and beside burners; the results of other studies are kept."""
     numbers: dict[str, Any] = json.loads(stored.read_text()) if stored.exists() else {}
     for name in names or [name for name in RUNS if python or name not in {"peers", "tuners"}]:
-        for count in burners or (0, 2):
+        for count in burners or WEATHERS.get(name, (0, 2)):
             click.echo(f"{name}, {count} burners, {datetime.now(UTC):%H:%M:%S} ...")
             with tempfile.TemporaryDirectory(prefix="runbook-studies-") as folder, burning(count):
                 before = moment()

@@ -11,7 +11,7 @@ from benchmarks.table import rows, write_between
 
 BEGIN, END = "<!-- studies: written by `make studies` -->", "<!-- end of studies -->"
 DOCS = Path(__file__).parents[2] / "docs"
-WEATHER = {"0": "quiet", "2": "two burners"}
+WEATHER = {"0": "no burners", "2": "two burners"}
 
 Numbers = Mapping[str, Any]
 

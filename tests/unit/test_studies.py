@@ -161,7 +161,7 @@ def test_the_pages_have_their_markers_and_are_written(tmp_path, monkeypatch):
     trusted, beside = ((tmp_path / name).read_text() for name in ("PERFORMANCE.md", "benchmarks.md"))
     assert "Z80, 2 cores, ONNX Runtime 1.2, 2026-01-02." in trusted
     assert "| the same twice | two burners | 1 of 1 | 1.000 to 1.000 | 1 of 1 |" in trusted
-    assert "| chain | quiet | 1 of 1 | 1 of 1 | 1.000 | 30% to 30% |" in trusted
-    assert "| 101 µs | quiet | +0.20% | -0.10% to +0.40% |" in trusted
-    assert "| Olive | quiet | 1.00 to 1.50 | 1 of 2 | 0.77 to 0.80 | 0 of 2 |" in beside
+    assert "| chain | no burners | 1 of 1 | 1 of 1 | 1.000 | 30% to 30% |" in trusted
+    assert "| 101 µs | no burners | +0.20% | -0.10% to +0.40% |" in trusted
+    assert "| Olive | no burners | 1.00 to 1.50 | 1 of 2 | 0.77 to 0.80 | 0 of 2 |" in beside
     assert "| chain | 4 burners | one | other | 1.20 | 1.10 to 1.30 |" in beside
