@@ -20,8 +20,7 @@ def refuse_lacking(spec: TaskSpec, step: Step) -> None:
     needed = [name for extra in (spec.extra or "").split(",") for name in MODULES.get(extra, ())]
     lacking = [name for name in needed if find_spec(name) is None]
     if lacking:
-        message = (
-            f"{spec.name} needs {' and '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not installed"
-        )
+        named = " and ".join(filter(None, (", ".join(lacking[:-1]), lacking[-1])))
+        message = f"{spec.name} needs {named}, which {'is' if len(lacking) == 1 else 'are'} not installed"
         hint = f"pip install 'runbook[{spec.extra}]'"
         raise step.document.problem(message, (*step.path, step.task), key=True, hint=hint)

@@ -432,7 +432,7 @@ def test_the_extra_that_a_rehearsal_needs_is_asked_for_before_anything_runs(tmp_
     monkeypatch.setattr(extras, "find_spec", lambda _name: None)
     with pytest.raises(
         Problems,
-        match=r"(?s)p.yml:3:7: release.rehearse needs onnx and onnxruntime, which are not.*pip install 'runbook\[onnx\]'",
+        match=r"(?s)p.yml:3:7: release.rehearse needs onnx, onnxruntime and PIL, which are not.*pip install 'runbook\[onnx\]'",
     ):
         plan_of(book)
 
