@@ -154,7 +154,8 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from runbook.changes.services import Daemon, Start
-from runbook.host import LocalHost, detached
+from runbook.host import LocalHost
+from runbook.host.processes import detached
 
 def die(*_, **__):
     os.kill(os.getpid(), 9)
