@@ -9,6 +9,7 @@ import pytest
 
 from runbook.cli.session import Options, compiled, opened
 from runbook.plan.extra import inputs_of, needed
+from runbook.plan.model import flat
 from runbook.playbook import find_playbook, load_playbook, shipped_playbooks
 from runbook.registry import Registry
 from tests.unit.playing import COMMAND
@@ -256,4 +257,5 @@ def test_a_part_may_be_run_alone_as_the_pages_say(name, tag, tmp_path, monkeypat
     fit = {"dir": tmp_path, "file": env_file, "str": "true"}
     inputs = inputs_of(book)
     given = tuple(f"{name}={fit[inputs[name].type]}" for name in needed(inputs))
-    compiled(opened(Options(name, "dry-run", given, tags=(tag,), state_dir=tmp_path / "state")))
+    plan = compiled(opened(Options(name, "dry-run", given, tags=(tag,), state_dir=tmp_path / "state")))
+    assert any(flat(play.nodes) for play in plan.plays)

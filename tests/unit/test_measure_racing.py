@@ -75,6 +75,16 @@ def test_a_race_whose_time_is_up_gives_the_best_so_far():
     assert (found.winner % 2, len(found.rungs), found.ended) == (1, 1, False)
 
 
+def test_fewer_calls_end_it_earlier():
+    def calls(most):
+        return race(15, ran(np.linspace(0, 0.2, 15), np.random.default_rng(1), 0.05), most=most)
+
+    first, whole = FIRST * CALLS * 16, calls(None)
+    assert [len(calls(1).rungs), calls(10**9).calls] == [1, whole.calls]
+    some = calls(first + 500)
+    assert first < some.calls < whole.calls
+
+
 @pytest.mark.parametrize("warming", [0, 1000])
 def test_calls_that_are_spent_end_it(warming):
     """Where warming up is most of the work, the first rung is all there is."""

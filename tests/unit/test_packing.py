@@ -59,6 +59,7 @@ def test_what_is_small_needs_no_thread(log, out, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail(f"{self.name} was started"))
     with packing(out, 2) as archive:
         feed(archive, log(MEMBER - 1), 0, MEMBER - 1, lambda _: None)
+    assert compressing() == []
 
 
 def test_only_its_own_thread_reads_and_writes():
