@@ -61,6 +61,9 @@ class Optimize(Measured):
         Duration.parse("1m"),
         description="how long the search may take, about; first rounds and final, some 15 s, are always run",
     )
+    calls: PositiveInt | None = Field(
+        None, description="how many calls the search may make, about; four rounds of everything are always run"
+    )
     report: Path = Field(Path("reports/ort_bench.json"), description="the report")
 
 
@@ -102,6 +105,7 @@ def optimize(want: Optimize, host: Host) -> Plan:
         "threads": list(want.threads or (2**power for power in range(cores.bit_length()))),
         "batch": want.batch,
         "budget": float(want.budget),
+        "calls": want.calls,
         **{name: list(getattr(want, name)) for name in ("spinning", "parallel", "inter_threads", "arena", "workspace")},
     }
     yield from folders(host, want.report.parent)

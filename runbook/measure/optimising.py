@@ -130,7 +130,12 @@ def _providers(asked: Mapping[str, Any]) -> tuple[Sequence[str], Mapping[str, st
 def search(asked: Mapping[str, Any], tried: Sequence[Configuration]) -> Race:
     """Find the fastest in rungs of paired rounds; scores are how many times as fast as the default."""
     until = time.monotonic() + asked["budget"] * SEARCHED
-    found = race(len(tried), lapper(asked, tried, DEFAULT), over=lambda: time.monotonic() > until)
+    found = race(
+        len(tried),
+        lapper(asked, tried, DEFAULT),
+        most=asked.get("calls"),
+        over=lambda: time.monotonic() > until,
+    )
     rungs = [
         {"rounds": one["rounds"], "scores": {k: math.exp(v) for k, v in one["scores"].items()}} for one in found.rungs
     ]

@@ -42,11 +42,17 @@ class Race:
     ended: bool
 
 
-def race(count: int, run: Callable[[Sequence[int], int], Lap], *, over: Callable[[], bool] = lambda: False) -> Race:
+def race(
+    count: int,
+    run: Callable[[Sequence[int], int], Lap],
+    *,
+    most: int | None = None,
+    over: Callable[[], bool] = lambda: False,
+) -> Race:
     """Let so many run until one is left, or the calls or the time (`over`) are; what a rung told is kept for the next.
 
     After each rung the slower half leaves, and those with it that are slower for certain; what calls are left is
-    shared evenly among the rungs to come.
+    shared evenly among the rungs to come. `most` are the calls it may make, about; the first rung is run anyhow.
     """
     known: dict[int, list[float]] = {number: [] for number in range(count)}
     alive, rounds, rungs, used, allowed = list(range(count)), FIRST, [], 0, 0.0
@@ -60,6 +66,7 @@ def race(count: int, run: Callable[[Sequence[int], int], Lap], *, over: Callable
         if not allowed:
             warming = lap.calls - rounds * (lap.default + sum(lap.block.values()))
             allowed = SHARE * (warming + sum(lap.block[number] for number in alive) / BLOCK * EXHAUSTIVE)
+            allowed = allowed if most is None else min(allowed, most)
         late = over()
         alive = survivors(alive, known)
         rounds = affordable(allowed - used, alive, lap) if len(alive) > 1 else 0
